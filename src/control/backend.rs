@@ -1,0 +1,235 @@
+//! What the console asks of the daemon, as plain data.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::jid::Jid;
+use crate::observe::trace::Registry;
+
+/// The daemon as the console sees it. Called on the control thread; answers may wait but never block.
+pub trait Backend: 'static {
+    /// What runs.
+    fn summary(&self) -> impl Future<Output = Result<Summary, Refused>>;
+    /// Makes a user. `jid` is bare.
+    fn user_add(&self, jid: &Jid, password: &str) -> impl Future<Output = Result<(), Refused>>;
+    /// Changes a password. `jid` is bare.
+    fn user_passwd(&self, jid: &Jid, password: &str) -> impl Future<Output = Result<(), Refused>>;
+    /// Removes a user. `jid` is bare.
+    fn user_delete(&self, jid: &Jid) -> impl Future<Output = Result<Deleted, Refused>>;
+    /// Every user, or those of a domain.
+    fn user_list(
+        &self,
+        domain: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<UserRow>, Refused>>;
+    /// Every session.
+    fn session_list(&self) -> impl Future<Output = Result<Vec<SessionRow>, Refused>>;
+    /// Every script.
+    fn script_list(&self) -> impl Future<Output = Result<Vec<ScriptRow>, Refused>>;
+    /// Loads the scripts again.
+    fn script_reload(&self) -> impl Future<Output = Result<Reloaded, Refused>>;
+    /// What runs at each hook point.
+    fn hooks(&self) -> impl Future<Output = Result<Vec<HookRow>, Refused>>;
+    /// Where traces are watched.
+    fn traces(&self) -> Arc<Registry>;
+    /// Begins the drain; returns at once.
+    fn shutdown(&self);
+}
+
+/// `summary`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The daemon's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Seconds since its start.
+    pub uptime_seconds: u64,
+    /// The configuration in force: a path, or `built in`.
+    pub configuration: String,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The script directory, or `built in`.
+    pub scripts: String,
+    /// The domains served.
+    pub domains: Vec<String>,
+    /// The sockets that accept.
+    pub listening: Vec<Listening>,
+    /// How many workers.
+    pub workers: usize,
+    /// The generation of scripts that runs.
+    pub generation: u64,
+    /// How many users exist.
+    pub users: u64,
+    /// How many sessions are open.
+    pub sessions: u64,
+    /// `observe::Counters::list`, as an object.
+    pub counters: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One accepting socket.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listening {
+    /// Its address.
+    pub address: String,
+    /// Its TLS mode, as the configuration writes it.
+    pub tls: String,
+}
+
+/// `user list`.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserRow {
+    /// The bare address.
+    pub jid: String,
+    /// How many sessions are open.
+    pub sessions: usize,
+    /// How many messages wait in the spool.
+    pub waiting: u64,
+}
+
+/// `user delete`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Deleted {
+    /// How many sessions were told to close.
+    pub sessions_closed: usize,
+}
+
+/// `session list`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionRow {
+    /// The session's number.
+    pub id: u64,
+    /// Its full address.
+    pub jid: String,
+    /// The peer's address and port.
+    pub address: String,
+    /// `TLSv1.3` or `TLSv1.2`; absent without TLS.
+    pub tls: Option<String>,
+    /// The presence priority; absent while not available.
+    pub priority: Option<i8>,
+    /// The worker's number.
+    pub worker: usize,
+    /// Seconds since it was bound.
+    pub age_seconds: u64,
+}
+
+/// `script list`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScriptRow {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The file it was read from.
+    pub file: String,
+    /// The generation that runs.
+    pub generation: u64,
+    /// `live`, or why it does not run.
+    pub state: String,
+    /// How often it failed since the daemon's start.
+    pub errors: u64,
+}
+
+/// `script reload`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reloaded {
+    /// The generation that is live now.
+    pub generation: u64,
+    /// What the log says too: workers, time, files.
+    pub report: String,
+}
+
+/// `hooks`.
+#[derive(Clone, Debug, Serialize)]
+pub struct HookRow {
+    /// The hook point.
+    pub point: String,
+    /// The band.
+    pub band: String,
+    /// The function or service.
+    pub handler: String,
+}
+
+/// Any failure on the daemon's side that the operator can only read.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the daemon said no.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Not an address.
+    #[error("`{given}` is not an address: {source}")]
+    BadAddress {
+        /// As given.
+        given: String,
+        /// What is wrong with it.
+        source: crate::jid::Error,
+    },
+    /// An address without a user, or with a resource.
+    #[error("`{0}` is not the address of a user, which reads user@domain")]
+    NotAUser(String),
+    /// A domain that is not ours.
+    #[error("`{domain}` is not served here")]
+    NotServed {
+        /// The domain asked for.
+        domain: String,
+        /// Those served.
+        served: Vec<String>,
+    },
+    /// The user is there already.
+    #[error("{0} exists")]
+    Exists(Jid),
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    NoSuchUser(Jid),
+    /// The password is empty, too long, or has characters that no client could send.
+    #[error("this password cannot be used: {0}")]
+    BadPassword(Failure),
+    /// The scripts were refused; the old generation runs on.
+    #[error("still on {generation}: {report}")]
+    Scripts {
+        /// The generation that runs.
+        generation: u64,
+        /// File, line and reason, several lines.
+        report: String,
+    },
+    /// Something else went wrong in the daemon.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+impl Refused {
+    /// A word that programs can compare.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refused::BadAddress { .. } => "bad-address",
+            Refused::NotAUser(_) => "not-a-user",
+            Refused::NotServed { .. } => "not-served",
+            Refused::Exists(_) => "exists",
+            Refused::NoSuchUser(_) => "no-such-user",
+            Refused::BadPassword(_) => "bad-password",
+            Refused::Scripts { .. } => "scripts",
+            Refused::Failed(_) => "failed",
+        }
+    }
+
+    /// What the operator can do next, if there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Refused::NotServed { served, .. } => {
+                Some(format!("served here: {}", served.join(", ")))
+            }
+            Refused::Exists(jid) => Some(format!(
+                "`stanzactl user passwd {jid}` changes its password"
+            )),
+            Refused::NoSuchUser(jid) => Some(format!(
+                "`stanzactl user add {jid}` makes it, `stanzactl user list` lists those that exist"
+            )),
+            Refused::Scripts { .. } => {
+                Some("mend the file and save it; the old scripts run on meanwhile".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! One parsed request against the backend.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::backend::{Backend, Failure, Refused};
+use super::command::{COMMANDS, Verb};
+use super::protocol::{Fault, Request};
+use crate::jid::Jid;
+use crate::observe::trace::{Record, Watch};
+
+/// What a command gives.
+pub(super) enum Outcome {
+    /// One object.
+    Record(Value),
+    /// Several.
+    Rows(Vec<Value>),
+    /// Records until the client closes.
+    Live(Watch),
+    /// The backend's shutdown, once this answer is out.
+    Shutdown,
+}
+
+/// Runs `verb`; `request` has been checked against the command's row.
+pub(super) async fn run<B: Backend>(
+    backend: &B,
+    verb: Verb,
+    request: &Request,
+) -> Result<Outcome, Fault> {
+    Ok(match verb {
+        Verb::Help => Outcome::Rows(help()),
+        Verb::Version => Outcome::Record(json!({ "version": env!("CARGO_PKG_VERSION") })),
+        Verb::Summary => Outcome::Record(value(backend.summary().await?)?),
+        Verb::UserAdd => {
+            let jid = user(request)?;
+            backend.user_add(&jid, password(request)?).await?;
+            Outcome::Record(json!({ "jid": jid.as_str() }))
+        }
+        Verb::UserPasswd => {
+            let jid = user(request)?;
+            backend.user_passwd(&jid, password(request)?).await?;
+            Outcome::Record(json!({ "jid": jid.as_str() }))
+        }
+        Verb::UserDelete => {
+            let jid = user(request)?;
+            let closed = backend.user_delete(&jid).await?.sessions_closed;
+            Outcome::Record(json!({ "jid": jid.as_str(), "sessions_closed": closed }))
+        }
+        Verb::UserList => {
+            let domain = request
+                .args
+                .get("domain")
+                .map(|given| address(given))
+                .transpose()?;
+            rows(backend.user_list(domain.as_ref().map(Jid::domain)).await?)?
+        }
+        Verb::SessionList => rows(backend.session_list().await?)?,
+        Verb::ScriptList => rows(backend.script_list().await?)?,
+        Verb::ScriptReload => Outcome::Record(value(backend.script_reload().await?)?),
+        Verb::Hooks => rows(backend.hooks().await?)?,
+        Verb::Trace => {
+            let jid = address(argument(request, "jid"))?;
+            Outcome::Live(backend.traces().watch(jid.as_str())?)
+        }
+        Verb::Shutdown => Outcome::Shutdown,
+    })
+}
+
+fn help() -> Vec<Value> {
+    COMMANDS
+        .iter()
+        .map(|command| json!({ "command": command.usage(), "help": command.help }))
+        .collect()
+}
+
+/// The object of one trace record; `missed` counts the records thrown away before it.
+pub(super) fn trace_row(record: &Record, missed: u64) -> Value {
+    let when = jiff::Timestamp::try_from(record.when).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let steps: Vec<Value> = record
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "point": step.point,
+                "handler": &*step.handler,
+                "verdict": step.verdict,
+                "us": u64::try_from(step.took.as_micros()).unwrap_or(u64::MAX),
+            })
+        })
+        .collect();
+    json!({
+        "when": format!("{when:.3}"),
+        "kind": record.kind,
+        "id": record.id,
+        "from": record.from,
+        "to": record.to,
+        "steps": steps,
+        "fate": record.fate,
+        "missed": missed,
+    })
+}
+
+fn rows<T: Serialize>(list: Vec<T>) -> Result<Outcome, Fault> {
+    list.into_iter()
+        .map(value)
+        .collect::<Result<_, _>>()
+        .map(Outcome::Rows)
+}
+
+fn value<T: Serialize>(data: T) -> Result<Value, Fault> {
+    serde_json::to_value(data).map_err(|error| Refused::Failed(Failure::from(error)).into())
+}
+
+/// An argument whose presence `protocol::parse` has checked.
+fn argument<'r>(request: &'r Request, name: &str) -> &'r str {
+    request.args.get(name).map_or("", String::as_str)
+}
+
+fn address(given: &str) -> Result<Jid, Refused> {
+    Jid::new(given).map_err(|source| Refused::BadAddress {
+        given: given.to_owned(),
+        source,
+    })
+}
+
+fn user(request: &Request) -> Result<Jid, Fault> {
+    let jid = address(argument(request, "jid"))?;
+    if jid.local().is_none() || jid.resource().is_some() {
+        return Err(Refused::NotAUser(jid.to_string()).into());
+    }
+    Ok(jid)
+}
+
+fn password(request: &Request) -> Result<&str, Fault> {
+    match argument(request, "password") {
+        "" => Err(Refused::BadPassword("it is empty".into()).into()),
+        password => Ok(password),
+    }
+}

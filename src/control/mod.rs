@@ -1,0 +1,32 @@
+//! The operator's console over a unix socket: commands, tables, JSON.
+//!
+//! One request a connection: a line of JSON that names a row of [`COMMANDS`], answered by lines of JSON ([`Reply`]).
+//! The table makes `help`, stanzactl's usage and `docs/console.md`. What a command does is a [`Backend`], implemented by
+//! the composition root; this room knows the protocol, its bounds, and how answers look to people.
+
+mod backend;
+mod client;
+mod command;
+mod dispatch;
+mod listener;
+#[cfg(test)]
+mod manual;
+mod protocol;
+mod render;
+#[cfg(test)]
+mod tests;
+
+pub use backend::{
+    Backend, Deleted, Failure, HookRow, Listening, Refused, Reloaded, ScriptRow, SessionRow,
+    Summary, UserRow,
+};
+pub use client::{Answers, ClientError, Tried, Unreachable, connect};
+pub use command::{Answer, Arg, ArgKind, COMMANDS, Command, GROUPS};
+pub use listener::{BindError, Listener};
+pub use protocol::{Complaint, Reply, Request};
+pub use render::{record, table, trace};
+
+/// The socket's name in a data or run directory.
+pub const SOCKET_NAME: &str = "stanzad.sock";
+/// The environment variable that names the socket to stanzactl.
+pub const SOCKET_VARIABLE: &str = "STANZAD_SOCKET";

@@ -1,0 +1,235 @@
+//! The console over its socket, with a backend that knows one user.
+
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::jid::Jid;
+use crate::observe::trace::{Record, Registry, TraceStep};
+
+#[derive(Default)]
+struct OneUser {
+    traces: Arc<Registry>,
+    stopped: Arc<Notify>,
+    passwords: Mutex<Vec<String>>,
+}
+
+impl Backend for OneUser {
+    async fn summary(&self) -> Result<Summary, Refused> {
+        Err(Refused::Failed("no summary here".into()))
+    }
+    async fn user_add(&self, jid: &Jid, password: &str) -> Result<(), Refused> {
+        if jid.as_str() == "alice@localhost" {
+            return Err(Refused::Exists(jid.clone()));
+        }
+        self.passwords.lock().push(password.to_owned());
+        Ok(())
+    }
+    async fn user_passwd(&self, jid: &Jid, _: &str) -> Result<(), Refused> {
+        Err(Refused::NoSuchUser(jid.clone()))
+    }
+    async fn user_delete(&self, _: &Jid) -> Result<Deleted, Refused> {
+        Ok(Deleted { sessions_closed: 1 })
+    }
+    async fn user_list(&self, domain: Option<&str>) -> Result<Vec<UserRow>, Refused> {
+        let row = UserRow {
+            jid: "alice@localhost".to_owned(),
+            sessions: 1,
+            waiting: 2,
+        };
+        let ours = domain.is_none_or(|domain| domain == "localhost");
+        Ok(if ours { vec![row] } else { Vec::new() })
+    }
+    async fn session_list(&self) -> Result<Vec<SessionRow>, Refused> {
+        Ok(Vec::new())
+    }
+    async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {
+        Ok(Vec::new())
+    }
+    async fn script_reload(&self) -> Result<Reloaded, Refused> {
+        Err(Refused::Scripts {
+            generation: 6,
+            report: "dialplan.lua:3: oops".to_owned(),
+        })
+    }
+    async fn hooks(&self) -> Result<Vec<HookRow>, Refused> {
+        Ok(Vec::new())
+    }
+    fn traces(&self) -> Arc<Registry> {
+        Arc::clone(&self.traces)
+    }
+    fn shutdown(&self) {
+        self.stopped.notify_one();
+    }
+}
+
+/// Serves `backend` at a fresh socket while `client` runs on a thread of its own.
+fn with_console<T: Send + 'static>(
+    backend: OneUser,
+    client: impl FnOnce(PathBuf) -> T + Send + 'static,
+) -> T {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run/stanzad.sock");
+    run_local(async move {
+        let listener = Listener::bind(&path, 0o600).unwrap();
+        let serving = tokio::task::spawn_local(listener.serve(Rc::new(backend)));
+        let given = tokio::task::spawn_blocking(move || client(path))
+            .await
+            .unwrap();
+        serving.abort();
+        given
+    })
+}
+
+fn run_local<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+fn ask(path: &Path, command: &str, args: &[(&str, &str)]) -> Vec<Reply> {
+    let request = Request {
+        command: command.to_owned(),
+        args: args
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    };
+    Answers::ask(UnixStream::connect(path).unwrap(), &request)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+fn complaint(mut replies: Vec<Reply>) -> Complaint {
+    match replies.pop() {
+        Some(Reply::Error(complaint)) => complaint,
+        other => panic!("expected an error, got {other:?}"),
+    }
+}
+
+#[test]
+fn commands_answer_with_rows_objects_and_complaints() {
+    with_console(OneUser::default(), |path| {
+        let users = ask(&path, "user list", &[]);
+        assert!(matches!(&users[..], [Reply::Row(row), Reply::Done(_)] if row["waiting"] == 2));
+        let users = ask(&path, "user list", &[("domain", "other.example")]);
+        assert!(matches!(&users[..], [Reply::Done(_)]));
+
+        let bob = [("jid", "bob@localhost"), ("password", "secret")];
+        let added = ask(&path, "user add", &bob);
+        assert!(matches!(&added[..], [Reply::Done(done)] if done["jid"] == "bob@localhost"));
+        let alice = [("jid", "alice@localhost"), ("password", "secret")];
+        let refused = complaint(ask(&path, "user add", &alice));
+        assert_eq!(refused.code, "exists");
+        assert_eq!(refused.message, "alice@localhost exists");
+        assert!(
+            refused
+                .hint
+                .unwrap()
+                .contains("user passwd alice@localhost")
+        );
+
+        let nobody = [("jid", "localhost"), ("password", "secret")];
+        assert_eq!(
+            complaint(ask(&path, "user add", &nobody)).code,
+            "not-a-user"
+        );
+        let empty = [("jid", "bob@localhost"), ("password", "")];
+        assert_eq!(
+            complaint(ask(&path, "user add", &empty)).code,
+            "bad-password"
+        );
+
+        let broken = complaint(ask(&path, "script reload", &[]));
+        assert_eq!(broken.message, "still on 6: dialplan.lua:3: oops");
+    });
+}
+
+#[test]
+fn trace_follows_until_the_client_closes() {
+    let backend = OneUser::default();
+    let traces = Arc::clone(&backend.traces);
+    with_console(backend, move |path| {
+        let request = Request {
+            command: "trace".to_owned(),
+            args: [("jid".to_owned(), "alice@localhost".to_owned())].into(),
+        };
+        let mut answers = Answers::ask(UnixStream::connect(&path).unwrap(), &request).unwrap();
+        let first = answers.next().unwrap().unwrap();
+        assert!(matches!(first, Reply::Row(Value::Null)));
+        traces.publish(&Record {
+            when: SystemTime::UNIX_EPOCH,
+            kind: "message",
+            id: "m1".to_owned(),
+            from: "alice@localhost/a".to_owned(),
+            to: "echo@localhost".to_owned(),
+            steps: vec![TraceStep {
+                point: "client_message_recv",
+                handler: "script:dialplan".into(),
+                verdict: "done",
+                took: Duration::from_micros(13),
+            }],
+            fate: "taken".to_owned(),
+        });
+        let Reply::Row(row) = answers.next().unwrap().unwrap() else {
+            panic!("a row");
+        };
+        assert_eq!(row["when"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(row["steps"][0]["us"], 13);
+        drop(answers);
+        while traces.active() {
+            std::thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn shutdown_is_answered_before_it_begins() {
+    let backend = OneUser::default();
+    let stopped = Arc::clone(&backend.stopped);
+    with_console(backend, |path| {
+        assert!(matches!(&ask(&path, "shutdown", &[])[..], [Reply::Done(_)]));
+    });
+    run_local(stopped.notified());
+}
+
+#[test]
+fn socket_has_its_mode_and_goes_with_the_listener() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deep/er/stanzad.sock");
+    run_local(async {
+        let listener = Listener::bind(&path, 0o660).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        let second = Listener::bind(&path, 0o660).unwrap_err();
+        assert!(matches!(second, BindError::InUse { .. }), "{second}");
+        drop(listener);
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn socket_of_a_dead_daemon_is_replaced_and_a_file_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("stanzad.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    run_local(async {
+        drop(Listener::bind(&path, 0o660).unwrap());
+        std::fs::write(&path, "notes").unwrap();
+        let refused = Listener::bind(&path, 0o660).unwrap_err();
+        assert!(matches!(refused, BindError::NotASocket { .. }), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "notes");
+    });
+}

@@ -1,0 +1,360 @@
+//! Makes a route so: a live outbox, the spool, or an error to the sender.
+//!
+//! [`Delivery::deliver`] answers with a [`Receipt`]: the stanza is safe now, or will be. Whatever must wait happens in the
+//! recipient's account turn (`turn.rs`), which runs as a task of the worker that took it.
+
+mod place;
+mod receipt;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub use receipt::{Fate, Receipt};
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::oneshot;
+
+use crate::directory::{About, Account, Directory, Outbox, Queued, Resource, Show, State};
+use crate::jid::Jid;
+use crate::net::Clock;
+use crate::observe::Counters;
+use crate::stanza::{Condition, Kind, Stanza, StanzaError};
+use crate::store::Store;
+use place::Placed;
+
+/// Rows fetched from the spool at a time.
+const FLUSH_PAGE: usize = 100;
+
+/// What delivery needs to know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Seconds after which a stored message is not delivered any more; `None`: never.
+    pub offline_expiration_s: Option<u64>,
+    /// Bytes that wait for one session before messages go to the spool instead.
+    pub outbox_bytes: usize,
+    /// Sessions that one user may have.
+    pub sessions_per_user: usize,
+}
+
+/// Account turns under way, all workers together: drain waits until there are none.
+#[derive(Default)]
+pub struct Turns(AtomicUsize);
+
+impl Turns {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn begin(self: &Arc<Self>) -> TurnGuard {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        TurnGuard(self.clone())
+    }
+}
+
+struct TurnGuard(Arc<Turns>);
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What delivery works with. One per worker; the directory and the store are shared.
+pub struct Delivery {
+    directory: Arc<Directory>,
+    store: Store,
+    clock: Clock,
+    turns: Arc<Turns>,
+    counters: Arc<Counters>,
+    settings: Box<dyn Fn() -> Settings>,
+}
+
+/// What became of a stanza.
+pub struct Delivered {
+    /// When it is safe.
+    pub receipt: Receipt,
+    /// Where it went, for the live trace.
+    pub fate: Fate,
+    /// The stanza, if it was refused: its error answers it.
+    pub back: Option<Stanza>,
+}
+
+impl Delivered {
+    fn refused(error: StanzaError, stanza: Stanza) -> Delivered {
+        Delivered {
+            receipt: Receipt::Refused(error),
+            fate: Fate::Refused,
+            back: Some(stanza),
+        }
+    }
+}
+
+/// Why a session could not be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindError {
+    /// The user has as many sessions as allowed.
+    TooMany,
+}
+
+impl Delivery {
+    /// A worker's delivery. `settings` is asked for each use, so that a reload takes effect.
+    #[must_use]
+    pub fn new(
+        directory: Arc<Directory>,
+        store: Store,
+        clock: Clock,
+        (turns, counters): (Arc<Turns>, Arc<Counters>),
+        settings: Box<dyn Fn() -> Settings>,
+    ) -> Delivery {
+        Delivery {
+            directory,
+            store,
+            clock,
+            turns,
+            counters,
+            settings,
+        }
+    }
+
+    /// The map of who is online.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Gives a stanza, whose `to` is a user of ours, to that user by RFC 6121 §8.5: to a resource, or the spool, or
+    /// not at all.
+    pub fn deliver(self: &Rc<Self>, stanza: Stanza) -> Delivered {
+        let Some(to) = stanza.to().cloned() else {
+            return Delivered::refused(StanzaError::new(Condition::JidMalformed), stanza);
+        };
+        let mut idle = None;
+        let delivered = self.directory.with(&to, |account, state| {
+            if state.turn_taken() {
+                return self.queue(account, state, stanza);
+            }
+            match place::place(state, stanza) {
+                Placed::Taken { outbox, at, count } => Delivered {
+                    receipt: Receipt::Written {
+                        account: account.clone(),
+                        outbox,
+                        at,
+                    },
+                    fate: Fate::Outbox(count),
+                    back: None,
+                },
+                Placed::Store(stanza) => self.queue(account, state, stanza),
+                Placed::Nowhere => {
+                    idle = Some(account.clone());
+                    Delivered {
+                        receipt: Receipt::Ready,
+                        fate: Fate::Nowhere,
+                        back: None,
+                    }
+                }
+                Placed::Refused(error, stanza) => {
+                    idle = Some(account.clone());
+                    Delivered::refused(error, stanza)
+                }
+            }
+        });
+        if let Some(account) = idle {
+            // Made for this stanza alone, perhaps: names that peers invent must not stay.
+            self.directory.retire(&account);
+        }
+        delivered
+    }
+
+    /// Puts a stanza into the account's inbox and sees to it that somebody takes the turn.
+    fn queue(
+        self: &Rc<Self>,
+        account: &Arc<Account>,
+        state: &mut State,
+        stanza: Stanza,
+    ) -> Delivered {
+        let (receipt, outcome) = oneshot::channel();
+        let kept = stanza.clone();
+        if state.queue(Queued::Stanza { stanza, receipt }).is_err() {
+            return Delivered::refused(StanzaError::new(Condition::ResourceConstraint), kept);
+        }
+        self.start_turn(account, state);
+        Delivered {
+            receipt: Receipt::Stored {
+                outcome,
+                stanza: kept,
+            },
+            fate: Fate::Spool,
+            back: None,
+        }
+    }
+
+    fn start_turn(self: &Rc<Self>, account: &Arc<Account>, state: &mut State) {
+        if state.take_turn() {
+            let guard = self.turns.begin();
+            tokio::task::spawn_local(turn::run(self.clone(), account.clone(), guard));
+        }
+    }
+
+    /// Registers a session. An older session of the same full JID is removed and asked to end with `conflict`
+    /// (RFC 6120 §7.7.2.2); what it had not written goes on to this one or to the spool.
+    ///
+    /// # Errors
+    /// When the user has too many sessions.
+    pub fn bind(
+        self: &Rc<Self>,
+        jid: &Jid,
+        session: u64,
+        about: About,
+    ) -> Result<Arc<Outbox>, BindError> {
+        let settings = (self.settings)();
+        let outbox = self.directory.outbox(settings.outbox_bytes);
+        self.directory.with(jid, |_, state| {
+            let older = state.resource(jid).map(|older| older.session);
+            if older.is_none() && state.resources().len() >= settings.sessions_per_user {
+                return Err(BindError::TooMany);
+            }
+            if let Some(older) = older.and_then(|session| state.unbind(session)) {
+                older.outbox.close(crate::directory::Closing::Conflict);
+            }
+            state.bind(Resource {
+                jid: jid.clone(),
+                session,
+                priority: None,
+                show: Show::default(),
+                outbox: outbox.clone(),
+                about,
+            });
+            Ok(outbox.clone())
+        })
+    }
+
+    /// Unregisters a session that has ended. Messages that it had not written go on to another resource or to the spool;
+    /// the returned stanzas are errors for those who asked it something.
+    #[must_use]
+    pub fn unbind(self: &Rc<Self>, jid: &Jid, session: u64, outbox: &Arc<Outbox>) -> Vec<Stanza> {
+        let bounces = self.directory.with(jid, |account, state| {
+            state.unbind(session);
+            let mut messages = Vec::new();
+            let mut rows = Vec::new();
+            let mut bounces = Vec::new();
+            for ((at, stanza), row) in outbox.finish() {
+                match (row, stanza.kind()) {
+                    (Some(row), _) => rows.push(row),
+                    (None, Kind::Message) => messages.push((at, stanza)),
+                    (None, Kind::Iq) => bounces
+                        .extend(stanza.error(&StanzaError::new(Condition::ServiceUnavailable))),
+                    (None, Kind::Presence) => {}
+                }
+            }
+            // What has a row is older than what has none, so it goes first.
+            let mut work = false;
+            if !messages.is_empty() {
+                state.queue_first(Queued::Unsent {
+                    outbox: outbox.clone(),
+                    messages,
+                });
+                work = true;
+            }
+            if !rows.is_empty() {
+                work |= state.give_back(&rows);
+            }
+            if work {
+                self.start_turn(account, state);
+            }
+            bounces
+        });
+        if let Some(account) = self.directory.find(jid.bare_str()) {
+            self.directory.retire(&account);
+        }
+        bounces
+    }
+
+    /// A session's own presence takes effect: its priority, or `None` for unavailable. The first that makes it
+    /// reachable fetches what waits in the spool (XEP-0160).
+    pub fn presence(self: &Rc<Self>, jid: &Jid, session: u64, priority: Option<i8>, show: Show) {
+        self.directory.with(jid, |account, state| {
+            let presence = Queued::Presence {
+                session,
+                priority,
+                show,
+            };
+            if state.turn_taken() {
+                // Never full: the inbox bounds stanzas only.
+                let _ = state.queue(presence);
+                return;
+            }
+            if turn::apply_presence(state, presence) {
+                let _ = state.queue(Queued::Flush { session });
+                self.start_turn(account, state);
+            }
+        });
+    }
+
+    /// A session whose outbox had overflowed has room again.
+    pub fn catch_up(self: &Rc<Self>, jid: &Jid, session: u64) {
+        self.directory.with(jid, |account, state| {
+            let _ = state.queue(Queued::Flush { session });
+            self.start_turn(account, state);
+        });
+    }
+
+    /// Makes the messages that wait in `outbox` safe now, instead of when they are written.
+    #[must_use]
+    pub fn insure(
+        self: &Rc<Self>,
+        account: &Arc<Account>,
+        outbox: &Arc<Outbox>,
+    ) -> Option<oneshot::Receiver<crate::directory::Outcome>> {
+        // A retired account has no sessions: its outboxes were finished and their messages queued or stored.
+        let mut state = account.lock()?;
+        let (receipt, outcome) = oneshot::channel();
+        let _ = state.queue(Queued::Insure {
+            outbox: outbox.clone(),
+            receipt,
+        });
+        self.start_turn(account, &mut state);
+        Some(outcome)
+    }
+
+    /// Deletes spool rows whose stanzas a session has written.
+    pub fn delete_rows(self: &Rc<Self>, bare: &Jid, rows: Vec<i64>) {
+        if rows.is_empty() {
+            return;
+        }
+        let Some(account) = self.directory.find(bare.bare_str()) else {
+            return;
+        };
+        let delivery = self.clone();
+        let guard = self.turns.begin();
+        tokio::task::spawn_local(async move {
+            let ids = rows.iter().copied().map(Into::into).collect();
+            if let Err(error) = delivery.store.spool_delete(ids).await {
+                tracing::error!(owner = %account.bare(), %error, "cannot delete delivered messages: they will come again");
+            }
+            if let Some(mut state) = account.lock() {
+                // A flush under way may have fetched these rows before they were deleted: it must not find them free.
+                if state.turn_taken() {
+                    let _ = state.queue(Queued::Release(rows));
+                } else {
+                    state.release(&rows);
+                }
+            }
+            delivery.directory.retire(&account);
+            drop(guard);
+        });
+    }
+
+    /// Tells live accounts that a user was made or deleted.
+    pub fn user_changed(directory: &Directory, bare: &str) {
+        if let Some(account) = directory.find(bare)
+            && let Some(mut state) = account.lock()
+        {
+            state.set_known(None);
+        }
+    }
+}

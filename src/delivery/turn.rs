@@ -1,0 +1,409 @@
+//! The account turn: what one user's stanzas wait for, done in order by one task (DESIGN §5 Account turn).
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::place::{self, Placed};
+use super::{Delivery, FLUSH_PAGE, TurnGuard};
+use crate::directory::{
+    Account, Insured, Item, Outbox, Outcome, Pushed, Queued, Safe, State, TurnWork, Written,
+};
+use crate::stanza::{Condition, Stanza, StanzaError, format_time};
+use crate::store::{RowId, SpoolRow, StoreError};
+
+/// What the turn must do outside the account's mutex.
+enum Step {
+    /// Everything taken is done.
+    Nothing,
+    /// Append these to the spool.
+    Append(Batch),
+    /// Give a session what the spool holds.
+    Flush(u64),
+}
+
+/// Messages on their way into the spool, in one append.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    insured: Vec<oneshot::Sender<Outcome>>,
+}
+
+struct Entry {
+    stanza: Stanza,
+    origin: Origin,
+}
+
+/// Where a message on its way into the spool comes from.
+enum Origin {
+    /// From a sender who waits for the receipt.
+    Sender(oneshot::Sender<Outcome>),
+    /// From a session that has ended.
+    Unsent,
+    /// Still in a live outbox, at this place: the row is deleted when it is written.
+    Waiting(Arc<Outbox>, Written),
+}
+
+/// Works until the account's inbox is empty, then gives the turn back.
+pub(super) async fn run(delivery: Rc<Delivery>, account: Arc<Account>, guard: TurnGuard) {
+    loop {
+        let work = match account.lock() {
+            Some(mut state) => state.turn_work(),
+            None => TurnWork::Finished,
+        };
+        let TurnWork::Next(work) = work else { break };
+        match sort(&account, work) {
+            Step::Nothing => {}
+            Step::Append(batch) => append(&delivery, &account, batch).await,
+            Step::Flush(session) => flush(&delivery, &account, session).await,
+        }
+    }
+    delivery.directory.retire(&account);
+    drop(guard);
+}
+
+/// A session's presence takes effect. True when it has just become reachable.
+pub(super) fn apply_presence(state: &mut State, presence: Queued) -> bool {
+    let Queued::Presence {
+        session,
+        priority,
+        show,
+    } = presence
+    else {
+        return false;
+    };
+    let Some(resource) = state.session_mut(session) else {
+        return false;
+    };
+    let reachable = |priority: Option<i8>| priority.is_some_and(|priority| priority >= 0);
+    let before = reachable(resource.priority);
+    resource.priority = priority;
+    resource.show = show;
+    !before && reachable(priority)
+}
+
+/// Does everything that needs no waiting, oldest first, up to the first thing that does; puts the rest back.
+fn sort(account: &Arc<Account>, mut work: VecDeque<Queued>) -> Step {
+    let Some(mut state) = account.lock() else {
+        return Step::Nothing;
+    };
+    let mut batch = Batch::default();
+    while let Some(next) = work.pop_front() {
+        match next {
+            Queued::Stanza { stanza, receipt } => {
+                place_queued(account, &state, &mut batch, (stanza, receipt));
+            }
+            Queued::Unsent { messages, .. } => {
+                for (_, stanza) in messages {
+                    if let Placed::Store(stanza) = place::place(&state, stanza) {
+                        insure_overflowed(&state, &mut batch);
+                        batch.entries.push(Entry {
+                            stanza,
+                            origin: Origin::Unsent,
+                        });
+                    }
+                }
+            }
+            Queued::Release(rows) => state.release(&rows),
+            Queued::Insure { outbox, receipt } => {
+                insure(&mut batch, &outbox);
+                batch.insured.push(receipt);
+            }
+            // These read what the batch writes, so the batch goes first.
+            presence_or_flush if !batch.is_empty() => {
+                work.push_front(presence_or_flush);
+                break;
+            }
+            Queued::Flush { session } => {
+                state.put_back(work);
+                return Step::Flush(session);
+            }
+            presence @ Queued::Presence { session, .. } => {
+                if apply_presence(&mut state, presence) {
+                    state.put_back(work);
+                    return Step::Flush(session);
+                }
+            }
+        }
+    }
+    state.put_back(work);
+    if batch.is_empty() {
+        Step::Nothing
+    } else {
+        Step::Append(batch)
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.insured.is_empty()
+    }
+}
+
+fn place_queued(
+    account: &Arc<Account>,
+    state: &State,
+    batch: &mut Batch,
+    (stanza, receipt): (Stanza, oneshot::Sender<Outcome>),
+) {
+    // A sender that has gone no longer listens: its receipt may be dropped unread.
+    match place::place(state, stanza) {
+        Placed::Taken { outbox, at, .. } => {
+            let _ = receipt.send(Ok(Safe::Written(account.clone(), outbox, at)));
+        }
+        Placed::Nowhere => {
+            let _ = receipt.send(Ok(Safe::Now));
+        }
+        Placed::Store(stanza) => {
+            insure_overflowed(state, batch);
+            batch.entries.push(Entry {
+                stanza,
+                origin: Origin::Sender(receipt),
+            });
+        }
+        Placed::Refused(error, _) => {
+            let _ = receipt.send(Err(error));
+        }
+    }
+}
+
+/// What waits in an overflowed outbox is older than what goes to the spool because of that: it goes there first, so that
+/// the order holds whatever becomes of the session.
+fn insure_overflowed(state: &State, batch: &mut Batch) {
+    for resource in state.reachable() {
+        if resource.outbox.overflowed() {
+            insure(batch, &resource.outbox);
+        }
+    }
+}
+
+fn insure(batch: &mut Batch, outbox: &Arc<Outbox>) {
+    for (at, stanza) in outbox.uninsured() {
+        let already = batch.entries.iter().any(|entry| {
+            matches!(&entry.origin, Origin::Waiting(have, place)
+                if Arc::ptr_eq(have, outbox) && *place == at)
+        });
+        if !already {
+            batch.entries.push(Entry {
+                stanza,
+                origin: Origin::Waiting(outbox.clone(), at),
+            });
+        }
+    }
+}
+
+/// Appends a batch and tells everybody concerned.
+async fn append(delivery: &Rc<Delivery>, account: &Arc<Account>, batch: Batch) {
+    let Batch { entries, insured } = batch;
+    let result = match exists(delivery, account).await {
+        Ok(true) => append_rows(delivery, account, entries).await,
+        Ok(false) => {
+            refuse(delivery, entries, Condition::ServiceUnavailable);
+            Ok(())
+        }
+        Err(error) => {
+            report(account, &error);
+            refuse(delivery, entries, condition(&error));
+            Err(condition(&error))
+        }
+    };
+    for receipt in insured {
+        let _ = receipt.send(result.map(|()| Safe::Now).map_err(StanzaError::new));
+    }
+}
+
+async fn exists(delivery: &Rc<Delivery>, account: &Arc<Account>) -> Result<bool, StoreError> {
+    let known = account.lock().and_then(|state| state.known());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let exists = delivery.store.user_exists(account.bare().as_str()).await?;
+    if let Some(mut state) = account.lock() {
+        state.set_known(Some(exists));
+    }
+    Ok(exists)
+}
+
+async fn append_rows(
+    delivery: &Rc<Delivery>,
+    account: &Arc<Account>,
+    mut entries: Vec<Entry>,
+) -> Result<(), Condition> {
+    while !entries.is_empty() {
+        let rows = entries
+            .iter()
+            .map(|entry| row(delivery, account, &entry.stanza))
+            .collect();
+        match delivery.store.spool_append(rows).await {
+            Ok(ids) => {
+                delivery.counters.spooled.add(ids.len() as u64);
+                note(delivery, account, entries, &ids);
+                return Ok(());
+            }
+            // Nothing of the call was kept: what fits goes again without the rest, which is refused.
+            Err(StoreError::Quota { row }) => {
+                let rest = entries.split_off(row.min(entries.len().saturating_sub(1)));
+                tracing::warn!(owner = %account.bare(), refused = rest.len(), "the offline store of this user is full");
+                refuse(delivery, rest, Condition::ResourceConstraint);
+            }
+            Err(error) => {
+                report(account, &error);
+                refuse(delivery, entries, condition(&error));
+                return Err(condition(&error));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A spool row: stamped with when and by whom it was stored (XEP-0203) and with an id that stays the same however often
+/// it is delivered (XEP-0359).
+fn row(delivery: &Delivery, account: &Account, stanza: &Stanza) -> SpoolRow {
+    let now = delivery.clock.wall_ms();
+    let owner = account.bare().clone();
+    let mut stanza = stanza.clone();
+    // It parsed when it came in: content that does not parse now keeps no forged id either, having no elements.
+    let _ = stanza.stanza_id(&owner, &delivery.clock.random_id());
+    stanza.add_delay(owner.domain(), &format_time(now));
+    let expires = (delivery.settings)().offline_expiration_s.map(|seconds| {
+        now.saturating_add(i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX))
+    });
+    SpoolRow {
+        stanza: stanza.to_bytes(),
+        from: stanza.from().cloned(),
+        owner,
+        stored_at: now,
+        expires_at: expires,
+    }
+}
+
+/// The rows are committed: receipts are ready, and outboxes learn which of their messages are safe.
+fn note(delivery: &Rc<Delivery>, account: &Arc<Account>, entries: Vec<Entry>, ids: &[RowId]) {
+    let mut late = Vec::new();
+    let mut unsent = Vec::new();
+    for (entry, id) in entries.into_iter().zip(ids) {
+        match entry.origin {
+            Origin::Sender(receipt) => {
+                let _ = receipt.send(Ok(Safe::Now));
+            }
+            Origin::Unsent => {}
+            Origin::Waiting(outbox, at) => {
+                let row = i64::from(*id);
+                // The turn is held, so the account is in the directory.
+                let Some(mut state) = account.lock() else {
+                    continue;
+                };
+                state.carry(row);
+                match outbox.insured(at, row) {
+                    Insured::Waits => {}
+                    Insured::Ended if state.unsent_is_stored(&outbox, at) => unsent.push(row),
+                    Insured::Ended | Insured::Written => late.push(row),
+                }
+            }
+        }
+    }
+    if !unsent.is_empty()
+        && let Some(mut state) = account.lock()
+    {
+        state.give_back(&unsent);
+    }
+    delivery.delete_rows(account.bare(), late);
+}
+
+fn refuse(delivery: &Rc<Delivery>, entries: Vec<Entry>, condition: Condition) {
+    for entry in entries {
+        let error = StanzaError::new(condition);
+        match entry.origin {
+            Origin::Sender(receipt) => {
+                let _ = receipt.send(Err(error));
+            }
+            // Its sender may have no receipt for it any more: the error goes out by itself.
+            Origin::Unsent => {
+                if let Some(error) = entry.stanza.error(&error) {
+                    delivery.deliver(error);
+                }
+            }
+            // It still waits for its session.
+            Origin::Waiting(..) => {}
+        }
+    }
+}
+
+fn condition(error: &StoreError) -> Condition {
+    match error {
+        StoreError::Full | StoreError::Overloaded => Condition::ResourceConstraint,
+        _ => Condition::InternalServerError,
+    }
+}
+
+fn report(account: &Account, error: &StoreError) {
+    tracing::error!(owner = %account.bare(), %error, "cannot store messages");
+}
+
+/// Gives a session everything the spool holds for its user, in order, until its outbox is full.
+async fn flush(delivery: &Rc<Delivery>, account: &Arc<Account>, session: u64) {
+    let outbox = account.lock().and_then(|mut state| {
+        let resource = state.session_mut(session)?;
+        resource.priority?;
+        Some(resource.outbox.clone())
+    });
+    let Some(outbox) = outbox else { return };
+    // New messages queue behind the turn, so the outbox may take directly again from here on.
+    outbox.caught_up();
+    let mut after = RowId::START;
+    loop {
+        let owner = account.bare().as_str();
+        let page = match delivery.store.spool_fetch(owner, after, FLUSH_PAGE).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(%owner, %error, "cannot fetch stored messages");
+                return;
+            }
+        };
+        let Some((last, _)) = page.last() else { return };
+        after = *last;
+        for (id, bytes) in page {
+            if !push_row(delivery, account, &outbox, (id, &bytes)) {
+                return;
+            }
+        }
+    }
+}
+
+/// Puts one spool row into an outbox. False when it takes no more.
+fn push_row(
+    delivery: &Rc<Delivery>,
+    account: &Arc<Account>,
+    outbox: &Outbox,
+    (id, bytes): (RowId, &bytes::Bytes),
+) -> bool {
+    let row = i64::from(id);
+    let Some(mut state) = account.lock() else {
+        return false;
+    };
+    if !state.carry(row) {
+        return true;
+    }
+    let stanza = match Stanza::from_bytes(bytes) {
+        Ok(stanza) => stanza,
+        Err(error) => {
+            // A row that cannot be read would be tried at each login for ever (T13).
+            tracing::error!(owner = %account.bare(), row, %error, "a stored message cannot be read and is deleted");
+            drop(state);
+            delivery.delete_rows(account.bare(), vec![row]);
+            return true;
+        }
+    };
+    match outbox.push(Item {
+        stanza,
+        row: Some(row),
+    }) {
+        Pushed::At(_) | Pushed::Coalesced => true,
+        Pushed::Full(_) | Pushed::Closed(_) => {
+            state.release(&[row]);
+            false
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! One user's live state: resources, inbox, turn.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use super::{Numbered, Outbox, Written};
+use crate::jid::Jid;
+use crate::stanza::{Stanza, StanzaError};
+
+/// Stanzas that may queue for one user while its turn is taken; more are refused with `resource-constraint`.
+const INBOX_MAX: usize = 4096;
+
+/// One user (bare JID). Shared by all workers.
+pub struct Account {
+    bare: Jid,
+    state: Mutex<State>,
+}
+
+/// What senders and the user's own sessions read and change, under the account's mutex.
+#[derive(Default)]
+pub struct State {
+    resources: SmallVec<[Resource; 1]>,
+    inbox: VecDeque<Queued>,
+    turn: bool,
+    retired: bool,
+    /// Spool rows that some outbox carries: not to be fetched again while it does.
+    carried: BTreeSet<i64>,
+    /// Whether the store said that this user exists: asked once while the account is live.
+    known: Option<bool>,
+}
+
+/// What a session's last presence said.
+#[derive(Clone, Debug, Default)]
+pub struct Show {
+    /// `<show/>`, empty for plain available.
+    pub show: String,
+    /// `<status/>`.
+    pub status: String,
+}
+
+/// What the operator sees of a session beside its address.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The peer's address.
+    pub addr: Option<SocketAddr>,
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub tls: Option<&'static str>,
+    /// The worker that carries it.
+    pub worker: usize,
+    /// When it was bound, by the monotonic clock.
+    pub bound_at_ms: u64,
+}
+
+/// One bound session.
+pub struct Resource {
+    /// The full JID.
+    pub jid: Jid,
+    /// The session's number.
+    pub session: u64,
+    /// Presence priority; `None` until the first presence and after `unavailable`.
+    pub priority: Option<i8>,
+    /// What the last presence said.
+    pub show: Show,
+    /// Where stanzas for this session go.
+    pub outbox: Arc<Outbox>,
+    /// What the operator sees of it.
+    pub about: About,
+}
+
+/// A stanza's fate as its sender learns it: safe, or an error to send back.
+pub type Outcome = Result<Safe, StanzaError>;
+
+/// When a stanza is safe.
+pub enum Safe {
+    /// Now: its row is committed, or it is of no kind that is kept.
+    Now,
+    /// When this outbox, of that account, has written it.
+    Written(Arc<Account>, Arc<Outbox>, Written),
+}
+
+/// Something that waits for the turn.
+pub enum Queued {
+    /// A stanza for this user, with the place where its sender waits for a receipt.
+    Stanza {
+        /// The stanza.
+        stanza: Stanza,
+        /// Told when the stanza is safe, or why it is not.
+        receipt: oneshot::Sender<Outcome>,
+    },
+    /// A session says that it is available, or no longer.
+    Presence {
+        /// The session.
+        session: u64,
+        /// Its priority; `None`: unavailable.
+        priority: Option<i8>,
+        /// What the presence said.
+        show: Show,
+    },
+    /// A session could not take all that was sent to it and has room again: fetch what went to the spool meanwhile.
+    Flush {
+        /// The session.
+        session: u64,
+    },
+    /// Messages that an ended session had not been able to write: they are older than everything queued.
+    Unsent {
+        /// Where they waited.
+        outbox: Arc<Outbox>,
+        /// The messages, with their places there.
+        messages: Vec<Numbered>,
+    },
+    /// Spool rows that have been deleted since their stanzas were written: no outbox carries them any more.
+    Release(Vec<i64>),
+    /// Somebody wants the messages that wait in this outbox to be safe now: they go to the spool too.
+    Insure {
+        /// The outbox.
+        outbox: Arc<Outbox>,
+        /// Told when they are safe.
+        receipt: oneshot::Sender<Outcome>,
+    },
+}
+
+/// What the holder of a turn does next.
+pub enum TurnWork {
+    /// The queue is empty: the turn has been given back.
+    Finished,
+    /// The next things, oldest first.
+    Next(VecDeque<Queued>),
+}
+
+/// The account's state, locked.
+pub struct Locked<'a>(MutexGuard<'a, State>);
+
+impl Deref for Locked<'_> {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.0
+    }
+}
+
+impl Account {
+    pub(super) fn new(bare: Jid) -> Account {
+        Account {
+            bare,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The user's bare JID.
+    #[must_use]
+    pub fn bare(&self) -> &Jid {
+        &self.bare
+    }
+
+    /// The state, or `None` when the account has left the directory: ask the directory again.
+    #[must_use]
+    pub fn lock(&self) -> Option<Locked<'_>> {
+        let state = self.state.lock();
+        (!state.retired).then_some(Locked(state))
+    }
+
+    pub(super) fn retire_if_idle(&self) -> bool {
+        let mut state = self.state.lock();
+        let idle = state.resources.is_empty()
+            && state.inbox.is_empty()
+            && !state.turn
+            && state.carried.is_empty();
+        if idle {
+            state.retired = true;
+        }
+        idle
+    }
+}
+
+impl State {
+    /// The bound sessions, in order of binding.
+    #[must_use]
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// The session bound to that full JID.
+    #[must_use]
+    pub fn resource(&self, full: &Jid) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.jid == *full)
+    }
+
+    /// The session of that number.
+    pub fn session_mut(&mut self, session: u64) -> Option<&mut Resource> {
+        self.resources
+            .iter_mut()
+            .find(|resource| resource.session == session)
+    }
+
+    /// Available resources with a priority that is not negative: those that messages to the bare JID reach
+    /// (RFC 6121 §8.5.2.1.1).
+    pub fn reachable(&self) -> impl Iterator<Item = &Resource> {
+        self.resources
+            .iter()
+            .filter(|resource| resource.priority.is_some_and(|priority| priority >= 0))
+    }
+
+    /// Adds a session. A session with the same full JID must have been removed before.
+    pub fn bind(&mut self, resource: Resource) {
+        self.resources.push(resource);
+    }
+
+    /// Removes a session.
+    pub fn unbind(&mut self, session: u64) -> Option<Resource> {
+        let at = self
+            .resources
+            .iter()
+            .position(|resource| resource.session == session)?;
+        Some(self.resources.remove(at))
+    }
+
+    /// Takes the turn. False when somebody holds it.
+    #[must_use]
+    pub fn take_turn(&mut self) -> bool {
+        !std::mem::replace(&mut self.turn, true)
+    }
+
+    /// Whether somebody holds the turn: everything new must be queued.
+    #[must_use]
+    pub fn turn_taken(&self) -> bool {
+        self.turn
+    }
+
+    /// Queues `work` behind what is already queued.
+    ///
+    /// # Errors
+    /// Gives `work` back when the inbox is full.
+    pub fn queue(&mut self, work: Queued) -> Result<(), Queued> {
+        // Only stanzas come in unbounded numbers; a session's own work is bounded by the number of sessions.
+        if self.inbox.len() >= INBOX_MAX && matches!(work, Queued::Stanza { .. }) {
+            return Err(work);
+        }
+        self.inbox.push_back(work);
+        Ok(())
+    }
+
+    /// Queues `work` before everything else: it is older than that.
+    pub fn queue_first(&mut self, work: Queued) {
+        self.inbox.push_front(work);
+    }
+
+    /// The message that waited at that place of an ended session's outbox is in the spool: it need not go there again.
+    /// False when it is not among what is unsent.
+    pub fn unsent_is_stored(&mut self, outbox: &Arc<Outbox>, at: Written) -> bool {
+        self.inbox.iter_mut().any(|queued| match queued {
+            Queued::Unsent {
+                outbox: from,
+                messages,
+            } if Arc::ptr_eq(from, outbox) => {
+                let before = messages.len();
+                messages.retain(|(place, _)| *place != at);
+                messages.len() < before
+            }
+            _ => false,
+        })
+    }
+
+    /// For the holder of the turn: everything queued, or the turn is given back.
+    #[must_use]
+    pub fn turn_work(&mut self) -> TurnWork {
+        if self.inbox.is_empty() {
+            self.turn = false;
+            return TurnWork::Finished;
+        }
+        TurnWork::Next(std::mem::take(&mut self.inbox))
+    }
+
+    /// Puts work back that the holder of the turn took and did not come to, before everything queued since.
+    pub fn put_back(&mut self, work: VecDeque<Queued>) {
+        for item in work.into_iter().rev() {
+            self.inbox.push_front(item);
+        }
+    }
+
+    /// Notes that an outbox carries a spool row. False when one does already.
+    pub fn carry(&mut self, row: i64) -> bool {
+        self.carried.insert(row)
+    }
+
+    /// An outbox no longer carries these rows: they are deleted, or may be fetched again.
+    pub fn release(&mut self, rows: &[i64]) {
+        for row in rows {
+            self.carried.remove(row);
+        }
+    }
+
+    /// Rows that a session did not write may be fetched again: queues that for another reachable session, before
+    /// everything else. False when there is none.
+    pub fn give_back(&mut self, rows: &[i64]) -> bool {
+        self.release(rows);
+        let heir = self.reachable().next().map(|resource| resource.session);
+        if let Some(session) = heir {
+            self.queue_first(Queued::Flush { session });
+        }
+        heir.is_some()
+    }
+
+    /// Whether the user exists, as far as has been asked.
+    #[must_use]
+    pub fn known(&self) -> Option<bool> {
+        self.known
+    }
+
+    /// Remembers whether the user exists. A live account of a user who is made or deleted is told anew.
+    pub fn set_known(&mut self, known: Option<bool>) {
+        self.known = known;
+    }
+}

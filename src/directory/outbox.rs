@@ -1,0 +1,467 @@
+//! What waits to be written to one session: bounded in bytes, filled by anybody, emptied by its session.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+
+use crate::limit::{Charge, Memory};
+use crate::stanza::{Kind, Stanza};
+
+/// What an entry costs beside its bytes.
+const ITEM_OVERHEAD: usize = 128;
+
+/// Presence may exceed the limit by this factor before the oldest is thrown away: it coalesces per sender.
+const PRESENCE_SLACK: usize = 2;
+
+/// A stanza for one session.
+#[derive(Clone)]
+pub struct Item {
+    /// The stanza, addressed.
+    pub stanza: Stanza,
+    /// The spool row that holds it too, deleted once it is written.
+    pub row: Option<i64>,
+}
+
+/// A stanza under way from the outbox to the socket, with its place.
+pub type Numbered = (Written, Stanza);
+
+/// Why somebody else ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// Another session has bound the same resource (RFC 6120 §7.7.2.2).
+    Conflict,
+    /// The operator ended it, or the user was deleted.
+    Kicked,
+    /// The user's account is gone, or its password was changed.
+    Revoked,
+    /// The server stops.
+    Shutdown,
+    /// It made the server keep too much while memory was short.
+    Memory,
+}
+
+/// Where a stanza stands in an outbox: [`Outbox::is_written`] says when it has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Written(pub u64);
+
+/// What [`Outbox::push`] did.
+pub enum Pushed {
+    /// Taken.
+    At(Written),
+    /// Taken, in place of older presence of the same sender, or thrown away as such.
+    Coalesced,
+    /// No room: the caller stores it, or tells its sender.
+    Full(Item),
+    /// The session has ended.
+    Closed(Item),
+}
+
+/// How a stanza in an outbox stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has been written.
+    Written,
+    /// It waits.
+    Waits,
+    /// The session has ended without writing it: it went on to another resource or to the spool.
+    Ended,
+}
+
+/// What the session takes for one write: the place of the last is told to [`Outbox::written`] after the write. The outbox
+/// shares it until then, because who waits for these stanzas may want them in the spool.
+pub type Drained = Arc<Vec<Numbered>>;
+
+/// What became of a waiting message while it was being stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insured {
+    /// It still waits; the row is deleted when it is written.
+    Waits,
+    /// It has been written: the row is not needed.
+    Written,
+    /// The session has ended without writing it.
+    Ended,
+}
+
+/// The queue between senders and one session. Shared by all workers.
+pub struct Outbox {
+    state: Mutex<State>,
+    written: AtomicU64,
+    bytes: AtomicUsize,
+    /// Bytes that the session has read and not handled yet.
+    held: AtomicUsize,
+    limit: usize,
+}
+
+struct State {
+    queue: VecDeque<Numbered>,
+    /// Drained and not written yet: older than the queue.
+    underway: Option<Drained>,
+    /// What it costs.
+    underway_bytes: usize,
+    /// What waits, what is under way, what is held.
+    charge: Charge,
+    /// Spool rows of stanzas that are not written yet, by place.
+    rows: BTreeMap<u64, i64>,
+    pushed: u64,
+    waker: Option<Waker>,
+    waiters: Vec<(u64, Waker)>,
+    closing: Option<Closing>,
+    closed: bool,
+    overflowed: bool,
+    /// How often it has overflowed.
+    overflows: u64,
+}
+
+impl Outbox {
+    /// An empty outbox that holds about `limit` bytes, charged to `memory`.
+    #[must_use]
+    pub fn new(limit: usize, memory: &Arc<Memory>) -> Outbox {
+        Outbox {
+            state: Mutex::new(State::new(memory.charge())),
+            written: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    /// All that the server keeps for this session, in bytes: what waits, what is being written, what is held.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.state.lock().charge.bytes()
+    }
+
+    /// For the session: it has read `bytes` that it has not handled yet.
+    pub fn hold(&self, bytes: usize) {
+        if self.held.swap(bytes, Ordering::Relaxed) != bytes {
+            self.recharge(&mut self.state.lock());
+        }
+    }
+
+    /// Called under the mutex by whoever has changed what is kept.
+    fn recharge(&self, state: &mut State) {
+        let held = self.held.load(Ordering::Relaxed);
+        let kept = self.bytes().saturating_add(state.underway_bytes);
+        state.charge.set(kept.saturating_add(held));
+    }
+
+    fn set_bytes(&self, state: &mut State, bytes: usize) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.recharge(state);
+    }
+
+    /// Bytes that wait, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the session should read no more from its peer until some of this has been written.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.bytes() > self.limit / 2
+    }
+
+    /// Adds a stanza and wakes the session if it slept. Nobody waits here.
+    pub fn push(&self, item: Item) -> Pushed {
+        let size = cost(&item.stanza);
+        let mut state = self.state.lock();
+        if state.closed {
+            return Pushed::Closed(item);
+        }
+        let bytes = self.bytes();
+        if bytes.saturating_add(size) > self.limit || state.overflowed {
+            if item.stanza.kind() != Kind::Presence {
+                // A lone stanza larger than the whole outbox still goes to a session that is idle.
+                if !state.queue.is_empty() || state.overflowed {
+                    // The session counts the time from now on.
+                    let first = state.overflow(item.stanza.kind());
+                    let waker = state.waker.take_if(|_| first);
+                    drop(state);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                    return Pushed::Full(item);
+                }
+            } else if let Some(older) = state.coalesce(&item) {
+                let bytes = bytes.saturating_sub(older).saturating_add(size);
+                self.set_bytes(&mut state, bytes);
+                return Pushed::Coalesced;
+            } else if bytes > self.limit.saturating_mul(PRESENCE_SLACK) {
+                return Pushed::Coalesced;
+            }
+        }
+        self.set_bytes(&mut state, bytes.saturating_add(size));
+        state.pushed = state.pushed.saturating_add(1);
+        let at = Written(state.pushed);
+        if let Some(row) = item.row {
+            state.rows.insert(at.0, row);
+        }
+        state.queue.push_back((at, item.stanza));
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Pushed::At(at)
+    }
+
+    /// Asks the session to end.
+    pub fn close(&self, why: Closing) {
+        let mut state = self.state.lock();
+        state.closing.get_or_insert(why);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// For the session: up to about `max_bytes` of what waits, or `None`; then `waker` is woken by the next arrival. What it
+    /// drained before has been written.
+    pub fn drain(&self, max_bytes: usize, waker: &Waker) -> Option<Drained> {
+        let mut state = self.state.lock();
+        if state.queue.is_empty() {
+            remember(&mut state.waker, waker);
+            return None;
+        }
+        let mut stanzas = Vec::new();
+        let mut taken = 0usize;
+        if self.bytes() <= max_bytes {
+            // All of it, with its memory: an idle session keeps no queue.
+            taken = self.bytes();
+            stanzas = Vec::from(std::mem::take(&mut state.queue));
+        }
+        while taken < max_bytes
+            && let Some(numbered) = state.queue.pop_front()
+        {
+            taken = taken.saturating_add(cost(&numbered.1));
+            stanzas.push(numbered);
+        }
+        state.underway_bytes = taken;
+        self.bytes
+            .store(self.bytes().saturating_sub(taken), Ordering::Relaxed);
+        let drained = Arc::new(stanzas);
+        state.underway = Some(drained.clone());
+        Some(drained)
+    }
+
+    /// Whether somebody has asked the session to end.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.state.lock().closing.is_some()
+    }
+
+    /// For the session: somebody asked it to end.
+    #[must_use]
+    pub fn closing(&self, waker: &Waker) -> Option<Closing> {
+        let mut state = self.state.lock();
+        remember(&mut state.waker, waker);
+        state.closing
+    }
+
+    /// For the session: everything up to `upto` has been given to the operating system. Returns the spool rows that
+    /// are not needed any more.
+    #[must_use]
+    pub fn written(&self, upto: Written) -> Vec<i64> {
+        let mut state = self.state.lock();
+        // Under the mutex, so that a row noted by `insured` is seen either there or here.
+        self.written.store(upto.0, Ordering::Release);
+        // A session drains again only when everything drained before has been written.
+        state.underway = None;
+        state.underway_bytes = 0;
+        self.recharge(&mut state);
+        let rows = if state.rows.is_empty() {
+            Vec::new()
+        } else {
+            let later = state.rows.split_off(&upto.0.saturating_add(1));
+            let done = std::mem::replace(&mut state.rows, later);
+            done.into_values().collect()
+        };
+        if !state.waiters.is_empty() {
+            let (due, rest) = std::mem::take(&mut state.waiters)
+                .into_iter()
+                .partition::<Vec<_>, _>(|(at, _)| *at <= upto.0);
+            state.waiters = rest;
+            drop(state);
+            for (_, waker) in due {
+                waker.wake();
+            }
+        }
+        rows
+    }
+
+    /// Adds an answer to something that the session itself asked, whatever the limit: it reads nothing more while its
+    /// outbox is crowded, so these are bounded by one turn.
+    pub fn push_answer(&self, stanza: Stanza) {
+        let size = cost(&stanza);
+        let mut state = self.state.lock();
+        if state.closed {
+            return;
+        }
+        let bytes = self.bytes().saturating_add(size);
+        self.set_bytes(&mut state, bytes);
+        state.pushed = state.pushed.saturating_add(1);
+        let at = Written(state.pushed);
+        state.queue.push_back((at, stanza));
+    }
+
+    /// Whether the stanza at `at` has been written.
+    #[must_use]
+    pub fn is_written(&self, at: Written) -> bool {
+        self.written.load(Ordering::Acquire) >= at.0
+    }
+
+    /// How the stanza at `at` stands; wakes `waker` when that changes.
+    #[must_use]
+    pub fn poll_written(&self, at: Written, waker: &Waker) -> Progress {
+        if self.is_written(at) {
+            return Progress::Written;
+        }
+        let mut state = self.state.lock();
+        if self.is_written(at) {
+            return Progress::Written;
+        }
+        if state.closed {
+            return Progress::Ended;
+        }
+        if !state.waiters.iter().any(|(_, have)| have.will_wake(waker)) {
+            state.waiters.push((at.0, waker.clone()));
+        }
+        Progress::Waits
+    }
+
+    /// Copies of the messages that wait and have no spool row yet, oldest first.
+    #[must_use]
+    pub fn uninsured(&self) -> Vec<Numbered> {
+        let state = self.state.lock();
+        let underway = state.underway.iter().flat_map(|drained| drained.iter());
+        underway
+            .chain(&state.queue)
+            .filter(|(at, stanza)| {
+                stanza.kind() == Kind::Message && !state.rows.contains_key(&at.0)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Notes that the message at `at` is in the spool too, if that still matters.
+    #[must_use]
+    pub fn insured(&self, at: Written, row: i64) -> Insured {
+        let mut state = self.state.lock();
+        if self.is_written(at) {
+            return Insured::Written;
+        }
+        if state.closed {
+            return Insured::Ended;
+        }
+        state.rows.insert(at.0, row);
+        Insured::Waits
+    }
+
+    /// The session has ended and the outbox takes no more. Returns what was not written, in order, with the spool rows
+    /// that hold it.
+    #[must_use]
+    pub fn finish(&self) -> Vec<(Numbered, Option<i64>)> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.underway_bytes = 0;
+        self.held.store(0, Ordering::Relaxed);
+        self.set_bytes(&mut state, 0);
+        let waiters = std::mem::take(&mut state.waiters);
+        let underway = state.underway.take();
+        let queue = std::mem::take(&mut state.queue);
+        let mut rows = std::mem::take(&mut state.rows);
+        drop(state);
+        for (_, waker) in waiters {
+            waker.wake();
+        }
+        underway
+            .iter()
+            .flat_map(|drained| drained.iter().cloned())
+            .chain(queue)
+            .map(|(at, stanza)| {
+                let row = rows.remove(&at.0);
+                ((at, stanza), row)
+            })
+            .collect()
+    }
+
+    /// Whether messages have gone to the spool because this outbox was full; cleared by the flush that fetches them.
+    #[must_use]
+    pub fn overflowed(&self) -> bool {
+        self.state.lock().overflowed
+    }
+
+    /// Like [`Outbox::overflowed`], with a number that is another for each time: the session asks once for each.
+    #[must_use]
+    pub fn overflow(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.overflowed.then_some(state.overflows)
+    }
+
+    /// The flush has caught up: new messages may come directly again.
+    pub fn caught_up(&self) {
+        self.state.lock().overflowed = false;
+    }
+}
+
+fn cost(stanza: &Stanza) -> usize {
+    stanza.size().saturating_add(ITEM_OVERHEAD)
+}
+
+impl State {
+    fn new(charge: Charge) -> State {
+        State {
+            queue: VecDeque::new(),
+            underway: None,
+            underway_bytes: 0,
+            charge,
+            rows: BTreeMap::new(),
+            pushed: 0,
+            waker: None,
+            waiters: Vec::new(),
+            closing: None,
+            closed: false,
+            overflowed: false,
+            overflows: 0,
+        }
+    }
+
+    /// Whether it has just begun.
+    fn overflow(&mut self, kind: Kind) -> bool {
+        let first = kind == Kind::Message && !self.overflowed;
+        if first {
+            self.overflowed = true;
+            self.overflows = self.overflows.saturating_add(1);
+        }
+        first
+    }
+
+    /// Replaces waiting presence of the same sender (DESIGN §5 Outbox) and says what that had cost.
+    fn coalesce(&mut self, item: &Item) -> Option<usize> {
+        let from = item.stanza.from();
+        let older = self
+            .queue
+            .iter_mut()
+            .rev()
+            .find(|(_, have)| have.kind() == Kind::Presence && have.from() == from);
+        let (_, older) = older?;
+        let cost = cost(older);
+        *older = item.stanza.clone();
+        Some(cost)
+    }
+}
+
+fn remember(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(have) if have.will_wake(waker) => {}
+        _ => *slot = Some(waker.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! What the console asks, answered by the running server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::banner::Banner;
+use super::{Common, Workers};
+use crate::config::Role;
+use crate::control::{
+    Backend, Deleted, HookRow, Listening, Refused, Reloaded, ScriptRow, SessionRow, Summary,
+    UserRow,
+};
+use crate::delivery::Delivery;
+use crate::directory::Closing;
+use crate::hook::Band;
+use crate::jid::Jid;
+use crate::observe::trace::Registry;
+use crate::sasl::{Credentials, SALT_BYTES};
+use crate::script::{self, Report};
+use crate::store::StoreError;
+
+/// How long a worker may take to tell what it knows.
+const ASK_TIME: Duration = Duration::from_secs(2);
+
+/// The console's side of the server. Lives on the control thread.
+pub(super) struct Console {
+    common: Arc<Common>,
+    scripts: script::Control,
+    workers: Workers,
+    banner: Banner,
+}
+
+impl Console {
+    pub(super) fn new(
+        common: Arc<Common>,
+        scripts: script::Control,
+        workers: Workers,
+        banner: Banner,
+    ) -> Console {
+        Console {
+            common,
+            scripts,
+            workers,
+            banner,
+        }
+    }
+
+    fn served(&self) -> Vec<String> {
+        let config = self.common.config.load();
+        config
+            .domains()
+            .iter()
+            .filter(|domain| domain.role == Some(Role::Server))
+            .map(|domain| domain.name.clone())
+            .collect()
+    }
+
+    /// A user's address at a domain of ours.
+    fn check(&self, jid: &Jid) -> Result<(), Refused> {
+        if self.common.config.load().is_local_domain(jid.domain()) {
+            Ok(())
+        } else {
+            Err(Refused::NotServed {
+                domain: jid.domain().to_owned(),
+                served: self.served(),
+            })
+        }
+    }
+
+    /// SCRAM keys of a password, derived off the control thread.
+    async fn derive(&self, password: &str) -> Result<Credentials, Refused> {
+        let iterations = self.common.config.load().limits().scram_iterations;
+        let mut salt = [0u8; SALT_BYTES];
+        self.common.clock.random(&mut salt);
+        let password = password.to_owned();
+        let derived =
+            tokio::task::spawn_blocking(move || Credentials::derive(&password, iterations, &salt))
+                .await;
+        match derived {
+            Ok(Ok(credentials)) => Ok(credentials),
+            Ok(Err(error)) => Err(Refused::BadPassword(error.into())),
+            Err(error) => Err(Refused::Failed(error.into())),
+        }
+    }
+
+    /// Asks every session of a user to end; returns how many.
+    fn revoke(&self, bare: &str) -> usize {
+        let Some(account) = self.common.directory.find(bare) else {
+            return 0;
+        };
+        let Some(state) = account.lock() else {
+            return 0;
+        };
+        for resource in state.resources() {
+            resource.outbox.close(Closing::Revoked);
+        }
+        state.resources().len()
+    }
+}
+
+fn refused(jid: &Jid, error: StoreError) -> Refused {
+    match error {
+        StoreError::Exists => Refused::Exists(jid.clone()),
+        StoreError::NotFound => Refused::NoSuchUser(jid.clone()),
+        error => Refused::Failed(error.into()),
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Refused {
+    Refused::Failed(Box::new(error))
+}
+
+impl Backend for Console {
+    async fn summary(&self) -> Result<Summary, Refused> {
+        let users = self.common.store.users(None).await.map_err(failed)?.len();
+        Ok(Summary {
+            version: self.banner.version.to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.common.clock.monotonic_ms() / 1000,
+            configuration: self.banner.configuration.clone(),
+            data: self.banner.data.clone(),
+            scripts: self.banner.scripts.clone(),
+            domains: self.served(),
+            listening: self
+                .banner
+                .sockets
+                .iter()
+                .map(|socket| Listening {
+                    address: socket.addr.to_string(),
+                    tls: socket.tls.name().to_owned(),
+                })
+                .collect(),
+            workers: self.workers.len(),
+            generation: self.scripts.generation(),
+            users: users as u64,
+            sessions: self.common.directory.entries().len() as u64,
+            counters: self
+                .common
+                .counters
+                .list()
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count.into()))
+                .collect(),
+        })
+    }
+
+    async fn user_add(&self, jid: &Jid, password: &str) -> Result<(), Refused> {
+        self.check(jid)?;
+        let credentials = self.derive(password).await?;
+        self.common
+            .store
+            .user_create(jid, credentials)
+            .await
+            .map_err(|error| refused(jid, error))?;
+        Delivery::user_changed(&self.common.directory, jid.bare_str());
+        Ok(())
+    }
+
+    async fn user_passwd(&self, jid: &Jid, password: &str) -> Result<(), Refused> {
+        self.check(jid)?;
+        let credentials = self.derive(password).await?;
+        self.common
+            .store
+            .user_set_credentials(jid.bare_str(), credentials)
+            .await
+            .map_err(|error| refused(jid, error))?;
+        // Whoever logged in with the old password is out (T33).
+        self.revoke(jid.bare_str());
+        Ok(())
+    }
+
+    async fn user_delete(&self, jid: &Jid) -> Result<Deleted, Refused> {
+        self.check(jid)?;
+        self.common
+            .store
+            .user_delete(jid.bare_str())
+            .await
+            .map_err(|error| refused(jid, error))?;
+        Delivery::user_changed(&self.common.directory, jid.bare_str());
+        Ok(Deleted {
+            sessions_closed: self.revoke(jid.bare_str()),
+        })
+    }
+
+    async fn user_list(&self, domain: Option<&str>) -> Result<Vec<UserRow>, Refused> {
+        let users = self.common.store.users(domain).await.map_err(failed)?;
+        let mut rows = Vec::with_capacity(users.len());
+        for user in users {
+            let sessions = self
+                .common
+                .directory
+                .find(user.as_str())
+                .and_then(|account| account.lock().map(|state| state.resources().len()));
+            let waiting = self.common.store.spool_count(user.as_str()).await;
+            rows.push(UserRow {
+                sessions: sessions.unwrap_or(0),
+                waiting: waiting.map_err(failed)?,
+                jid: user.to_string(),
+            });
+        }
+        Ok(rows)
+    }
+
+    async fn session_list(&self) -> Result<Vec<SessionRow>, Refused> {
+        let now_ms = self.common.clock.monotonic_ms();
+        let mut rows: Vec<SessionRow> = self
+            .common
+            .directory
+            .entries()
+            .into_iter()
+            .map(|entry| SessionRow {
+                id: entry.session,
+                jid: entry.jid.to_string(),
+                address: entry
+                    .about
+                    .addr
+                    .map_or_else(String::new, |addr| addr.to_string()),
+                tls: entry.about.tls.map(str::to_owned),
+                priority: entry.priority,
+                worker: entry.about.worker,
+                age_seconds: now_ms.saturating_sub(entry.about.bound_at_ms) / 1000,
+            })
+            .collect();
+        rows.sort_by_key(|row| row.id);
+        Ok(rows)
+    }
+
+    async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {
+        let scripts = self.scripts.scripts().await.map_err(failed)?;
+        Ok(scripts
+            .into_iter()
+            .map(|script| ScriptRow {
+                name: script.name,
+                file: script.file,
+                generation: script.generation,
+                state: if script.parked { "parked" } else { "live" }.to_owned(),
+                errors: script.errors,
+            })
+            .collect())
+    }
+
+    async fn script_reload(&self) -> Result<Reloaded, Refused> {
+        let report = self.scripts.reload().await.map_err(failed)?;
+        match report {
+            Report::Refused {
+                failure,
+                generation,
+            } => Err(Refused::Scripts {
+                generation,
+                report: failure.to_string(),
+            }),
+            report => Ok(Reloaded {
+                generation: report.generation(),
+                report: report.to_string(),
+            }),
+        }
+    }
+
+    async fn hooks(&self) -> Result<Vec<HookRow>, Refused> {
+        let Some(worker) = self.workers.first() else {
+            return Ok(Vec::new());
+        };
+        let (tell, told) = oneshot::channel();
+        worker.run(move |local| {
+            // Nobody listens if the console has given up.
+            let _ = tell.send(local.hooks());
+        });
+        let hooks: Vec<(&'static str, Band, String)> = tokio::time::timeout(ASK_TIME, told)
+            .await
+            .map_err(failed)?
+            .map_err(failed)?;
+        Ok(hooks
+            .into_iter()
+            .map(|(point, band, handler)| HookRow {
+                point: point.to_owned(),
+                band: band.name().to_owned(),
+                handler,
+            })
+            .collect())
+    }
+
+    fn traces(&self) -> Arc<Registry> {
+        self.common.traces.clone()
+    }
+
+    fn shutdown(&self) {
+        self.common.stop.notify_one();
+    }
+}

@@ -1,0 +1,212 @@
+//! What lives on one worker's thread: its router, its scripts, its sessions.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::net::TcpStream;
+
+use super::Common;
+use super::host::Host;
+use crate::config::Config;
+use crate::delivery::{Delivery, Settings};
+use crate::directory::About;
+use crate::hook::{Band, Bus, POINTS};
+use crate::listener::{Accepted, Serve};
+use crate::net::{Charge, Timers, Turnstile};
+use crate::observe::Activity;
+use crate::router::{Router, SendQueue};
+use crate::script::{self, Engine};
+use crate::services;
+use crate::session::{self, Buffers, Login, Session, Shared};
+use crate::stream::{self, AcceptContext};
+
+/// A worker's local state.
+pub(crate) struct Local {
+    common: Arc<Common>,
+    shared: Rc<Shared>,
+    handshakes: Rc<Turnstile>,
+    _engine: Rc<Engine>,
+    worker: usize,
+}
+
+impl Local {
+    /// Builds it, on the worker's thread, inside its runtime.
+    pub(super) fn build(
+        id: usize,
+        common: Arc<Common>,
+        seat: script::Seat,
+        activity: Arc<Activity>,
+    ) -> Local {
+        let config: Rc<dyn Fn() -> Arc<Config>> = {
+            let common = common.clone();
+            Rc::new(move || common.config.load_full())
+        };
+        let timers = Timers::new(common.clock.clone());
+        tokio::task::spawn_local(timers.clone().run());
+        let queue = Rc::new(SendQueue::default());
+        let delivery = Rc::new(Delivery::new(
+            common.directory.clone(),
+            common.store.clone(),
+            common.clock.clone(),
+            (common.turns.clone(), common.counters.clone()),
+            Box::new({
+                let config = config.clone();
+                move || settings(&config())
+            }),
+        ));
+        let engine = Engine::start(
+            seat,
+            script::Parts {
+                host: Rc::new(Host(common.clone())),
+                outbox: queue.clone(),
+                store: Some(common.store.clone()),
+                modules: script::modules(),
+            },
+        );
+        let mut bus = Bus::new(activity);
+        services::register(&mut bus, &common.clock, &config);
+        engine.register(&mut bus);
+        let epoch = config.clone();
+        let router = Rc::new(Router::new(
+            bus,
+            delivery,
+            queue.clone(),
+            (common.traces.clone(), common.counters.clone()),
+            Box::new(move || epoch()),
+        ));
+        tokio::task::spawn_local(router.clone().drain_always());
+        let now = config();
+        let handshakes = Turnstile::new(now.limits().max_handshakes_per_turn);
+        tokio::task::spawn_local(handshakes.clone().run());
+        let shared = Rc::new(Shared {
+            router,
+            queue,
+            timers,
+            buffers: Rc::new(Buffers::default()),
+            stanzas_per_turn: now.limits().max_stanzas_per_turn,
+            outbox_stall: now.limits().outbox_stall,
+        });
+        Local {
+            common,
+            shared,
+            handshakes,
+            _engine: engine,
+            worker: id,
+        }
+    }
+
+    /// Every handler of this worker, in the order in which they run: point, band, what.
+    pub(super) fn hooks(&self) -> Vec<(&'static str, Band, String)> {
+        let bus = self.shared.router.bus();
+        POINTS
+            .iter()
+            .flat_map(|row| {
+                bus.describe(row.point)
+                    .into_iter()
+                    .map(|(band, line)| (row.name, band, line))
+            })
+            .collect()
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let limits = config.limits();
+    Settings {
+        offline_expiration_s: limits.offline_expiration.map(|time| time.as_secs()),
+        outbox_bytes: limits.outbox_size,
+        sessions_per_user: limits.max_sessions_per_user,
+    }
+}
+
+impl Serve for Local {
+    fn serve(self: &Rc<Self>, accepted: Accepted<Local>) {
+        tokio::task::spawn_local(serve(self.clone(), accepted));
+    }
+}
+
+/// One connection from its accept to its end. What negotiation needs is freed before the session starts, and its frame is
+/// not part of this one: this task stays for as long as the session is idle (DESIGN §5 TLS driver).
+async fn serve(local: Rc<Local>, accepted: Accepted<Local>) {
+    if let Some((session, charge)) = Box::pin(negotiate(local, accepted)).await {
+        session::run(session).await;
+        drop(charge);
+    }
+}
+
+/// From the accepted socket to a session, unless the peer goes away or is refused.
+async fn negotiate(
+    local: Rc<Local>,
+    accepted: Accepted<Local>,
+) -> Option<(Box<Session>, Charge<Local>)> {
+    let Accepted {
+        socket,
+        peer,
+        settings,
+        listen,
+        unauthenticated,
+        mut newcomer,
+        charge,
+    } = accepted;
+    let common = &local.common;
+    let tls = common.tls.load().of(listen)?;
+    let tcp = match TcpStream::from_std(socket) {
+        Ok(tcp) => tcp,
+        Err(error) => {
+            tracing::warn!(%peer, %error, "a connection is dropped");
+            return None;
+        }
+    };
+    let id = common
+        .sessions
+        .fetch_add(1, Ordering::Relaxed)
+        .saturating_add(1);
+    let about = About {
+        addr: Some(peer),
+        worker: local.worker,
+        ..About::default()
+    };
+    let login = Rc::new(Login::new(
+        id,
+        about,
+        local.shared.router.delivery().clone(),
+        (common.store.clone(), common.clock.clone()),
+        common.config.load().limits().scram_iterations,
+    ));
+    let context = AcceptContext {
+        settings: settings.clone(),
+        config: common.config.load_full(),
+        tls,
+        clock: common.clock.clone(),
+        timers: local.shared.timers.clone(),
+        handshakes: local.handshakes.clone(),
+        auth: login.clone(),
+    };
+    let accepted = tokio::select! {
+        accepted = stream::accept(tcp, peer, Rc::new(context)) => accepted,
+        () = newcomer.evicted() => return None,
+    };
+    drop((unauthenticated, newcomer));
+    let bound = match accepted {
+        Ok(bound) => bound,
+        Err(error) => {
+            common.counters.logins_failed.one();
+            tracing::debug!(%peer, %error, "a stream ended before login");
+            return None;
+        }
+    };
+    let Some(registered) = login.take() else {
+        tracing::error!(%peer, "a stream is bound without a resource");
+        return None;
+    };
+    // The resource was bound before TLS was told of; the console's list shows it.
+    common.directory.with(&registered.jid, |_, state| {
+        if let Some(resource) = state.session_mut(registered.id) {
+            resource.about.tls = bound.tls.as_ref().map(|tls| tls.version);
+        }
+    });
+    common.counters.logins.one();
+    tracing::debug!(jid = %registered.jid, %peer, "logged in");
+    let session = session::open(local.shared.clone(), settings, &registered, (bound, peer));
+    Some((session, charge))
+}

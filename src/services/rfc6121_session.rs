@@ -1,0 +1,27 @@
+//! RFC 3921 §3: the session request of old clients, which RFC 6121 turned into a no-op.
+
+use super::{Request, Service, Target};
+use crate::stanza::StanzaError;
+use crate::xml::Element;
+
+const NS: &str = "urn:ietf:params:xml:ns:xmpp-session";
+
+pub(super) struct Session;
+
+impl Service for Session {
+    fn name(&self) -> &'static str {
+        "rfc6121_session"
+    }
+
+    fn features(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn takes(&self, kind: &str, payload: &Element, _target: Target) -> bool {
+        kind == "set" && payload.is("session", NS)
+    }
+
+    fn answer(&self, _request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,33 @@
+//! XEP-0092: Software Version. The operating system is not told.
+
+use super::{Request, Service, Target};
+use crate::stanza::StanzaError;
+use crate::xml::Element;
+
+const NS: &str = "jabber:iq:version";
+
+pub(super) struct Version;
+
+impl Service for Version {
+    fn name(&self) -> &'static str {
+        "xep0092_version"
+    }
+
+    fn features(&self) -> &'static [&'static str] {
+        &[NS]
+    }
+
+    fn takes(&self, kind: &str, payload: &Element, target: Target) -> bool {
+        kind == "get" && target == Target::Server && payload.is("query", NS)
+    }
+
+    fn answer(&self, _request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
+        let version = Element::new("version", NS).with_text(env!("CARGO_PKG_VERSION"));
+        let name = Element::new("name", NS).with_text("stanzad");
+        Ok(Some(
+            Element::new("query", NS)
+                .with_child(name)
+                .with_child(version),
+        ))
+    }
+}

@@ -1,0 +1,244 @@
+//! One authenticated peer: read loop, outbox, receipts, closing.
+//!
+//! A session is one future on its worker, polled by hand, so that an idle one is small: it holds no buffer and no frame
+//! of an async function. Each turn it goes on with a waiting hook, releases answers whose receipts are ready, reads and
+//! routes a bounded number of stanzas, and writes what its outbox holds in one go.
+
+mod buffers;
+mod login;
+mod receipts;
+mod turn;
+mod write;
+
+pub use buffers::Buffers;
+pub use login::Login;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::config::PeerSettings;
+use crate::directory::{Closing, Outbox};
+use crate::hook::{Outbox as _, Peer, PeerKind, Point};
+use crate::jid::Jid;
+use crate::net::tls::Tls;
+use crate::net::{Deadline, Timers};
+use crate::router::{Parked, Router, SendQueue};
+use crate::stanza::Stanza;
+use crate::stream::{Bound, StreamCondition};
+use crate::xml::{Framer, Header};
+use receipts::Receipts;
+use write::Writing;
+
+/// How long a closing stream may take to be written and shut down.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
+/// Stanzas read while a hook waits; more stay in the socket.
+const HELD_MAX: usize = 16;
+
+/// What the sessions of one worker share.
+pub struct Shared {
+    /// Routes their stanzas.
+    pub router: Rc<Router>,
+    /// Queues the errors that their end causes.
+    pub queue: Rc<SendQueue>,
+    /// Wakes them at their deadlines.
+    pub timers: Timers,
+    /// Lends them buffers while bytes move.
+    pub buffers: Rc<Buffers>,
+    /// Stanzas of one session per turn.
+    pub stanzas_per_turn: usize,
+    /// How long an outbox may stay full.
+    pub outbox_stall: Duration,
+}
+
+/// A bound session's registration in the directory.
+pub struct Registered {
+    /// The session's number.
+    pub id: u64,
+    /// The full JID.
+    pub jid: Jid,
+    /// Where others put stanzas for it.
+    pub outbox: Arc<Outbox>,
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The peer closed its stream, or its socket.
+    ByPeer,
+    /// With a stream error to the peer.
+    Error(StreamCondition, Option<&'static str>),
+    /// The socket failed: there is nobody to tell.
+    Broken,
+}
+
+/// The local part of a session: what never leaves its worker.
+pub struct Session {
+    shared: Rc<Shared>,
+    settings: Arc<PeerSettings>,
+    peer: Arc<Peer>,
+    outbox: Arc<Outbox>,
+    io: Tls,
+    framer: Framer,
+    header: Header,
+    /// Bytes read and not looked at yet: the turn was over, or too much was held.
+    leftover: Vec<u8>,
+    /// Reading stopped because too much waits: nothing wakes the session for its socket until it is tried again.
+    paused: bool,
+    parked: Option<Parked>,
+    held: VecDeque<Stanza>,
+    receipts: Receipts,
+    writing: Writing,
+    deadline: Deadline,
+    read_at_ms: u64,
+    full_since_ms: Option<u64>,
+    /// The last overflow of the outbox for which it has asked for what went to the spool.
+    caught_up: Option<u64>,
+    end: Option<End>,
+}
+
+/// Makes a session of a bound stream; [`run`] runs it.
+#[must_use]
+pub fn open(
+    shared: Rc<Shared>,
+    settings: Arc<PeerSettings>,
+    registered: &Registered,
+    (bound, addr): (Bound, SocketAddr),
+) -> Box<Session> {
+    Box::new(Session::new(
+        shared,
+        settings,
+        registered,
+        (bound, Some(addr)),
+    ))
+}
+
+/// Runs a session to its end.
+pub async fn run(mut session: Box<Session>) {
+    session
+        .shared
+        .router
+        .announce(Point::SessionBound, &session.peer);
+    session.shared.router.drain();
+    poll_fn(|cx| session.poll_live(cx)).await;
+    session.close().await;
+    session.unregister();
+}
+
+impl Session {
+    fn new(
+        shared: Rc<Shared>,
+        settings: Arc<PeerSettings>,
+        registered: &Registered,
+        (bound, addr): (Bound, Option<SocketAddr>),
+    ) -> Session {
+        let peer = Arc::new(Peer {
+            id: registered.id,
+            kind: PeerKind::Client,
+            jid: registered.jid.clone(),
+            addr,
+            tls: bound.tls,
+            vars: parking_lot::Mutex::default(),
+        });
+        let deadline = shared.timers.deadline();
+        let read_at_ms = shared.timers.clock().monotonic_ms();
+        Session {
+            shared,
+            settings,
+            peer,
+            outbox: registered.outbox.clone(),
+            io: bound.io,
+            framer: bound.framer,
+            header: bound.header,
+            leftover: bound.leftover,
+            paused: false,
+            parked: None,
+            held: VecDeque::new(),
+            receipts: Receipts::default(),
+            writing: Writing::default(),
+            deadline,
+            read_at_ms,
+            full_since_ms: None,
+            caught_up: None,
+            end: None,
+        }
+    }
+
+    /// One poll of the session; ready when it ends. A panic in here ends this session alone (DESIGN §5).
+    fn poll_live(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let turn = catch_unwind(AssertUnwindSafe(|| self.turn(cx)));
+        if turn.is_err() {
+            self.shared.router.counters().panics.one();
+            tracing::error!(jid = %self.peer.jid, "a panic ends this session");
+            self.end = Some(End::Error(StreamCondition::InternalServerError, None));
+        }
+        if self.end.is_some() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Says why, closes the stream and the socket, within [`CLOSE_TIME`].
+    async fn close(&mut self) {
+        let end = self.end.unwrap_or(End::Broken);
+        tracing::debug!(jid = %self.peer.jid, ?end, "the session ends");
+        if end == End::Broken {
+            return;
+        }
+        let at_ms = self
+            .shared
+            .timers
+            .clock()
+            .monotonic_ms()
+            .saturating_add(u64::try_from(CLOSE_TIME.as_millis()).unwrap_or(u64::MAX));
+        self.writing.append(&match end {
+            End::Error(condition, app) => crate::stream::stream_error_bytes(condition, None, app),
+            _ => b"</stream:stream>".to_vec(),
+        });
+        poll_fn(|cx| {
+            if self.deadline.poll_at(cx, at_ms).is_ready() {
+                return Poll::Ready(());
+            }
+            match self.writing.poll(cx, &mut self.io) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => self.note_written(),
+            }
+            self.io.poll_shutdown(cx).map(|_| ())
+        })
+        .await;
+    }
+
+    /// Leaves the directory: what was not written goes on to another resource or to the spool.
+    fn unregister(self: Box<Self>) {
+        let router = self.shared.router.clone();
+        let bounces = router
+            .delivery()
+            .unbind(&self.peer.jid, self.peer.id, &self.outbox);
+        for bounce in bounces {
+            self.shared.queue.send(bounce, 0);
+        }
+        router.counters().sessions_closed.one();
+        router.announce(Point::SessionClosed, &self.peer);
+        router.drain();
+    }
+}
+
+impl End {
+    fn asked(closing: Closing) -> End {
+        match closing {
+            Closing::Conflict => End::Error(StreamCondition::Conflict, None),
+            Closing::Kicked => End::Error(StreamCondition::PolicyViolation, None),
+            Closing::Revoked => End::Error(StreamCondition::NotAuthorized, None),
+            Closing::Shutdown => End::Error(StreamCondition::SystemShutdown, None),
+            Closing::Memory => End::Error(StreamCondition::ResourceConstraint, None),
+        }
+    }
+}

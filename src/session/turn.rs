@@ -1,0 +1,292 @@
+//! One turn of a session: what happens between two wake-ups.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::{End, HELD_MAX, Session};
+use crate::router::{Outcome, Parked, Routed};
+use crate::stanza::{Address, Kind, ParseError, Stanza};
+use crate::stream::StreamCondition;
+use crate::xml::{Frame, Raw};
+
+impl Session {
+    pub(super) fn turn(&mut self, cx: &mut Context<'_>) {
+        if let Some(closing) = self.outbox.closing(cx.waker()) {
+            self.end = Some(End::asked(closing));
+            return;
+        }
+        self.poll_parked(cx);
+        self.poll_receipts(cx);
+        if self.end.is_none() {
+            self.poll_read(cx);
+        }
+        if self.end.is_none() {
+            // Receipts that this turn's stanzas made may be ready already; others must be polled once to wake us.
+            self.poll_receipts(cx);
+            self.poll_write(cx);
+        }
+        if self.end.is_none() {
+            self.outbox.hold(self.held_bytes());
+            self.poll_deadline(cx);
+        }
+    }
+
+    /// Read and not routed yet: part of a stanza, whole ones behind it, those that wait for a script.
+    fn held_bytes(&self) -> usize {
+        let held = self.held.iter().map(Stanza::size);
+        held.fold(self.framer.buffered(), usize::saturating_add)
+            .saturating_add(self.leftover.len())
+    }
+
+    /// Goes on with the stanza whose hook waits, and with those held behind it.
+    fn poll_parked(&mut self, cx: &mut Context<'_>) {
+        while let Some(parked) = self.parked.as_mut() {
+            let Poll::Ready((verdict, event)) = parked.waiting.as_mut().poll(cx) else {
+                return;
+            };
+            let at = parked.at;
+            self.parked = None;
+            let routed = self.shared.router.resume(at, verdict, event);
+            self.settle(routed);
+            while self.parked.is_none()
+                && let Some(stanza) = self.held.pop_front()
+            {
+                self.route(stanza);
+            }
+        }
+    }
+
+    fn poll_receipts(&mut self, cx: &mut Context<'_>) {
+        let now_ms = self.shared.timers.clock().monotonic_ms();
+        let ready = self
+            .receipts
+            .poll(cx, self.shared.router.delivery(), now_ms);
+        for stanza in ready {
+            self.outbox.push_answer(stanza);
+        }
+    }
+
+    /// Reads and routes, at most so many stanzas, and nothing while answers of its own crowd the outbox.
+    fn poll_read(&mut self, cx: &mut Context<'_>) {
+        let mut left = self.shared.stanzas_per_turn;
+        self.paused = false;
+        if !self.leftover.is_empty() && self.may_read() {
+            let input = std::mem::take(&mut self.leftover);
+            self.take_input(&input, &mut left);
+        }
+        while self.end.is_none() && self.leftover.is_empty() && self.may_read() {
+            let mut buffer = self.shared.buffers.take_read();
+            let read = self.io.poll_read(cx, &mut buffer);
+            match read {
+                Poll::Pending => {
+                    self.shared.buffers.give_read(buffer);
+                    return;
+                }
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.read_at_ms = self.shared.timers.clock().monotonic_ms();
+                    let input = buffer.get(..count).unwrap_or_default();
+                    self.take_input(input, &mut left);
+                }
+                Poll::Ready(Ok(_)) => self.end = Some(End::ByPeer),
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(jid = %self.peer.jid, %error, "the socket failed");
+                    self.end = Some(End::Broken);
+                }
+            }
+            self.shared.buffers.give_read(buffer);
+        }
+        if self.end.is_none() && !self.leftover.is_empty() && self.may_read() {
+            // The turn is over, not the input: others first.
+            cx.waker().wake_by_ref();
+        }
+        self.paused = self.end.is_none() && !self.may_read();
+    }
+
+    fn may_read(&self) -> bool {
+        !self.outbox.is_crowded() && !self.receipts.is_crowded() && self.held.len() < HELD_MAX
+    }
+
+    /// Cuts `input` into stanzas and routes them; keeps what the turn does not come to.
+    fn take_input(&mut self, mut input: &[u8], left: &mut usize) {
+        while self.end.is_none() {
+            if *left == 0 || !self.may_read() {
+                self.leftover.extend_from_slice(input);
+                return;
+            }
+            match self.framer.next(&mut input) {
+                Ok(Some(Frame::Stanza(raw))) => {
+                    *left = left.saturating_sub(1);
+                    self.take_stanza(&raw);
+                }
+                Ok(Some(Frame::Whitespace)) => {}
+                Ok(Some(Frame::End)) => self.end = Some(End::ByPeer),
+                Ok(Some(Frame::Header(_))) => {
+                    self.end = Some(End::Error(StreamCondition::NotWellFormed, None));
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    let condition = StreamCondition::of(&error);
+                    self.end = Some(End::Error(condition, error.application_condition()));
+                }
+            }
+        }
+    }
+
+    fn take_stanza(&mut self, raw: &Raw) {
+        match Stanza::from_raw(raw, &self.header) {
+            Ok(stanza) => self.admit(stanza),
+            Err(ParseError::NotStanza(_)) => {
+                self.end = Some(End::Error(StreamCondition::UnsupportedStanzaType, None));
+            }
+            Err(ParseError::Xml(error)) => {
+                let condition = StreamCondition::of(&error);
+                self.end = Some(End::Error(condition, error.application_condition()));
+            }
+            Err(ParseError::BadAddress {
+                which: Address::From,
+                ..
+            }) => self.end = Some(End::Error(StreamCondition::InvalidFrom, None)),
+            Err(ParseError::BadAddress { reply, .. } | ParseError::BadStanza { reply, .. }) => {
+                if let Some(mut reply) = reply {
+                    reply.set_to(Some(self.peer.jid.clone()));
+                    self.answer(*reply);
+                }
+            }
+        }
+    }
+
+    /// Stamps `from` with what the stream proved (RFC 6120 §8.1.2.1); a stanza that claims another ends the stream.
+    fn admit(&mut self, mut stanza: Stanza) {
+        let own = &self.peer.jid;
+        if let Some(from) = stanza.from()
+            && from != own
+            && from.as_str() != own.bare_str()
+        {
+            self.end = Some(End::Error(StreamCondition::InvalidFrom, None));
+            return;
+        }
+        stanza.set_from(Some(own.clone()));
+        if self.parked.is_some() {
+            self.held.push_back(stanza);
+        } else {
+            self.route(stanza);
+        }
+    }
+
+    fn route(&mut self, stanza: Stanza) {
+        let routed = self.shared.router.route(&self.peer, stanza, 0);
+        self.settle(routed);
+    }
+
+    fn settle(&mut self, routed: Routed) {
+        match routed {
+            Routed::Done(Outcome { answers, receipt }) => {
+                self.receipts.push(receipt);
+                for answer in answers {
+                    self.answer(answer);
+                }
+            }
+            Routed::Wait(Parked { waiting, at }) => self.parked = Some(Parked { waiting, at }),
+        }
+        self.shared.router.drain();
+    }
+
+    /// An iq's answer acknowledges everything before it, so it waits until that is safe.
+    fn answer(&mut self, answer: Stanza) {
+        let leaves = if answer.kind() == Kind::Iq {
+            let now_ms = self.shared.timers.clock().monotonic_ms();
+            self.receipts.gate(answer, now_ms)
+        } else {
+            Some(answer)
+        };
+        if let Some(answer) = leaves {
+            self.outbox.push_answer(answer);
+        }
+    }
+
+    /// Writes until the socket takes no more or the outbox is empty.
+    fn poll_write(&mut self, cx: &mut Context<'_>) {
+        loop {
+            if !self.writing.is_idle() {
+                match self.writing.poll(cx, &mut self.io) {
+                    Poll::Pending => return,
+                    Poll::Ready(Err(error)) => {
+                        tracing::debug!(jid = %self.peer.jid, %error, "the socket failed");
+                        self.end = Some(End::Broken);
+                        return;
+                    }
+                    Poll::Ready(Ok(())) => self.note_written(),
+                }
+            }
+            let taken = self.writing.fill(cx, &self.outbox, &self.shared.buffers);
+            if taken == 0 {
+                break;
+            }
+            let counters = self.shared.router.counters();
+            counters.stanzas_out.add(taken as u64);
+        }
+        let overflow = self.outbox.overflow();
+        if overflow.is_some() && overflow != self.caught_up {
+            self.caught_up = overflow;
+            let delivery = self.shared.router.delivery();
+            delivery.catch_up(&self.peer.jid, self.peer.id);
+        }
+        if self.paused && self.may_read() {
+            // Reading had stopped because of what has now been written.
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// The operating system has everything: receipts become ready, spool rows go.
+    pub(super) fn note_written(&mut self) {
+        if let Some(upto) = self.writing.take_written(&self.shared.buffers) {
+            let rows = self.outbox.written(upto);
+            let delivery = self.shared.router.delivery();
+            delivery.delete_rows(&self.peer.jid, rows);
+        }
+    }
+
+    /// The next of: silence, an outbox that stays full, an answer that has waited for its recipients.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) {
+        let now_ms = self.shared.timers.clock().monotonic_ms();
+        // Full, or it has been: what overflowed is in the spool, and a small outbox is empty while its last write hangs.
+        let full = || self.outbox.is_crowded() || self.outbox.overflowed();
+        self.full_since_ms = if !self.writing.is_idle() && full() {
+            self.full_since_ms.or(Some(now_ms))
+        } else {
+            None
+        };
+        let stall_at = self
+            .full_since_ms
+            .map(|since| after(since, self.shared.outbox_stall));
+        let idle_at = self
+            .settings
+            .idle_time
+            .map(|idle| after(self.read_at_ms, idle));
+        if stall_at.is_some_and(|at| now_ms >= at) {
+            tracing::info!(jid = %self.peer.jid, "closing a session that does not read");
+            self.end = Some(End::Error(StreamCondition::PolicyViolation, None));
+            return;
+        }
+        if idle_at.is_some_and(|at| now_ms >= at) {
+            self.end = Some(End::Error(StreamCondition::ConnectionTimeout, None));
+            return;
+        }
+        let next = [stall_at, idle_at, self.receipts.insure_at_ms()]
+            .into_iter()
+            .flatten()
+            .min();
+        match next {
+            None => self.deadline.disarm(),
+            Some(at) => {
+                if self.deadline.poll_at(cx, at).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
+    }
+}
+
+fn after(since_ms: u64, time: Duration) -> u64 {
+    since_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,41 @@
+//! What a storage engine does for [`super::Store`]. SQLite is the first; the suite in `suite.rs` runs against any.
+
+use bytes::Bytes;
+
+use super::{Answer, RowId, SpoolRow, Stats};
+use crate::jid::Jid;
+use crate::sasl::Credentials;
+
+/// A storage engine. No method blocks: each queues the operation, or refuses it at once when too much is queued.
+///
+/// Writes are answered after they are durable, in one atomic step each: a failing one leaves no trace and does not touch others.
+/// Reads see everything that was answered before they were asked. Keys and values have been checked by the door.
+pub(super) trait Engine: Send + Sync {
+    fn user_create(&self, bare: Jid, credentials: Credentials) -> Answer<()>;
+    fn user_set_credentials(&self, bare: String, credentials: Credentials) -> Answer<()>;
+    /// With the user's spool and the keys that start with `prefix`.
+    fn user_delete(&self, bare: String, prefix: String) -> Answer<()>;
+    fn user(&self, bare: String) -> Answer<Option<Credentials>>;
+    fn user_exists(&self, bare: String) -> Answer<bool>;
+    fn users(&self, domain: Option<String>) -> Answer<Vec<Jid>>;
+
+    fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>>;
+    fn spool_fetch(&self, owner: String, after: RowId, limit: usize)
+    -> Answer<Vec<(RowId, Bytes)>>;
+    fn spool_delete(&self, rows: Vec<RowId>) -> Answer<usize>;
+    fn spool_count(&self, owner: String) -> Answer<u64>;
+    /// Deletes a bounded number of expired spool rows and keys, and tells how many.
+    fn sweep(&self) -> Answer<usize>;
+
+    fn kv_get(&self, key: String) -> Answer<Option<Bytes>>;
+    fn kv_set(&self, key: String, value: Bytes, expires_at: Option<i64>) -> Answer<()>;
+    fn kv_delete(&self, key: String) -> Answer<bool>;
+    fn kv_incr(&self, key: String, by: i64) -> Answer<i64>;
+    fn kv_list(&self, prefix: String, limit: usize) -> Answer<Vec<(String, Bytes)>>;
+
+    fn secret(&self, name: &'static str) -> Answer<[u8; 32]>;
+
+    fn stats(&self) -> Stats;
+    /// Takes no more, does what is queued, and releases the data directory.
+    fn close(&self) -> Answer<()>;
+}

@@ -1,0 +1,300 @@
+//! Durable state: users, the spool, small keys and secrets. One interface, engines behind it (DESIGN §8).
+//!
+//! [`Store`] is a cheap handle for any thread. Each method queues one operation and gives an [`Answer`]; nothing blocks.
+//! A write's answer comes after its COMMIT was synced to disk, so whoever has it may promise safety (DESIGN §5 Receipt);
+//! operations that arrive while a sync is under way share the next one. While the disk hangs, answers stay pending; when a
+//! commit fails, everyone in it gets the error and the store goes on.
+
+mod answer;
+mod dir;
+mod engine;
+mod error;
+mod sqlite;
+#[cfg(test)]
+mod suite;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use answer::Answer;
+pub use error::StoreError;
+
+use crate::jid::Jid;
+use crate::sasl::Credentials;
+use engine::Engine;
+
+/// The longest key of the key-value store, in bytes.
+pub const KV_KEY_BYTES: usize = 1_024;
+
+/// Sorts after every character that a key may hold: the end of a prefix's range.
+const AFTER_ANY: char = char::MAX;
+
+/// The wall clock: milliseconds since 1970-01-01 UTC. Passed in, so that tests move it by hand.
+pub type WallClock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Bounds of a store, and its clock.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Asked when an operation is done, to tell what has expired.
+    pub now: WallClock,
+    /// Most spool rows per owner.
+    pub spool_rows: u64,
+    /// Most bytes of stanzas in the spool per owner.
+    pub spool_bytes: u64,
+    /// Longest value of a key, in bytes.
+    pub kv_value_bytes: usize,
+    /// Most keys.
+    pub kv_rows: u64,
+    /// Most bytes of all keys and values together.
+    pub kv_bytes: u64,
+    /// Most operations waiting, for writes and for reads each; more are refused with [`StoreError::Overloaded`].
+    pub queue_ops: usize,
+    /// Most bytes that waiting operations may hold, for writes and for reads each.
+    pub queue_bytes: usize,
+    /// Threads that read.
+    pub readers: usize,
+}
+
+impl StoreOptions {
+    /// The defaults, with a clock.
+    pub fn new(now: impl Fn() -> i64 + Send + Sync + 'static) -> StoreOptions {
+        StoreOptions {
+            now: Arc::new(now),
+            spool_rows: 1_000,
+            spool_bytes: 16 << 20,
+            kv_value_bytes: 64 << 10,
+            kv_rows: 1_000_000,
+            kv_bytes: 256 << 20,
+            queue_ops: 16_384,
+            queue_bytes: 64 << 20,
+            readers: 2,
+        }
+    }
+}
+
+/// A row's place in the spool: later rows have greater numbers, and no number is used twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowId(i64);
+
+impl RowId {
+    /// Before every row.
+    pub const START: RowId = RowId(0);
+}
+
+impl From<RowId> for i64 {
+    fn from(row: RowId) -> i64 {
+        row.0
+    }
+}
+
+impl From<i64> for RowId {
+    fn from(row: i64) -> RowId {
+        RowId(row)
+    }
+}
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A stanza that waits for its recipient (XEP-0160).
+#[derive(Clone, Debug)]
+pub struct SpoolRow {
+    /// Whose it is; only the bare part counts.
+    pub owner: Jid,
+    /// The complete element, self-contained under `jabber:client`, stamped with delay and stanza-id already.
+    pub stanza: Bytes,
+    /// Who sent it, for the operator's eyes.
+    pub from: Option<Jid>,
+    /// When it was stored, in milliseconds since 1970 UTC.
+    pub stored_at: i64,
+    /// From when on it is no longer delivered, likewise.
+    pub expires_at: Option<i64>,
+}
+
+/// What the store has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Transactions committed: each cost one sync.
+    pub commits: u64,
+    /// Write operations in those transactions that succeeded.
+    pub writes: u64,
+    /// Write operations that failed, alone or with their transaction.
+    pub failed_writes: u64,
+    /// Transactions that could not be committed.
+    pub failed_commits: u64,
+    /// Read operations.
+    pub reads: u64,
+    /// Expired rows and keys that were swept.
+    pub swept: u64,
+    /// Operations waiting just now.
+    pub queued: u64,
+}
+
+/// A handle on the store; clones share it. [`Store::close`] it before the program ends: what is queued is then done first.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    kv_value_bytes: usize,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the SQLite store in `dir`, making the directory (0700) and its files (0600) where they are missing and bringing an
+    /// older schema up to date. Blocks: for start-up.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another daemon holds `dir`, [`StoreError::Newer`], [`StoreError::Io`], [`StoreError::Sql`].
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Store, StoreError> {
+        let kv_value_bytes = options.kv_value_bytes;
+        let engine = Arc::new(sqlite::Sqlite::open(dir, options)?);
+        Ok(Store {
+            engine,
+            kv_value_bytes,
+        })
+    }
+
+    /// Makes a user. Fails with [`StoreError::Exists`].
+    pub fn user_create(&self, bare: &Jid, credentials: Credentials) -> Answer<()> {
+        self.engine.user_create(bare.to_bare(), credentials)
+    }
+
+    /// Replaces a user's credentials. Fails with [`StoreError::NotFound`].
+    pub fn user_set_credentials(&self, bare: &str, credentials: Credentials) -> Answer<()> {
+        self.engine
+            .user_set_credentials(bare.to_owned(), credentials)
+    }
+
+    /// Deletes a user with spool and keys (those made with [`user_key`]), all or nothing. Fails with [`StoreError::NotFound`].
+    pub fn user_delete(&self, bare: &str) -> Answer<()> {
+        self.engine.user_delete(bare.to_owned(), user_key(bare, ""))
+    }
+
+    /// A user's credentials, if there is such a user.
+    pub fn user(&self, bare: &str) -> Answer<Option<Credentials>> {
+        self.engine.user(bare.to_owned())
+    }
+
+    /// Whether there is such a user.
+    pub fn user_exists(&self, bare: &str) -> Answer<bool> {
+        self.engine.user_exists(bare.to_owned())
+    }
+
+    /// All users, of one domain or of all, sorted.
+    pub fn users(&self, domain: Option<&str>) -> Answer<Vec<Jid>> {
+        self.engine.users(domain.map(str::to_owned))
+    }
+
+    /// Appends rows in their order, all or none; the answer has their places. Fails with [`StoreError::Quota`].
+    pub fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>> {
+        self.engine.spool_append(rows)
+    }
+
+    /// At most `limit` rows of `owner` (a bare JID) behind `after`, in order, without the expired. Fewer than `limit`: that was all.
+    pub fn spool_fetch(
+        &self,
+        owner: &str,
+        after: RowId,
+        limit: usize,
+    ) -> Answer<Vec<(RowId, Bytes)>> {
+        self.engine.spool_fetch(owner.to_owned(), after, limit)
+    }
+
+    /// Deletes rows; those that are gone already do not matter. The answer says how many there were.
+    pub fn spool_delete(&self, rows: Vec<RowId>) -> Answer<usize> {
+        self.engine.spool_delete(rows)
+    }
+
+    /// How many rows `owner` (a bare JID) has, expired ones that were not swept yet included.
+    pub fn spool_count(&self, owner: &str) -> Answer<u64> {
+        self.engine.spool_count(owner.to_owned())
+    }
+
+    /// Deletes a bounded number of expired rows and keys, and tells how many. The store does so by itself once a minute.
+    pub fn sweep(&self) -> Answer<usize> {
+        self.engine.sweep()
+    }
+
+    /// The value of a key.
+    pub fn kv_get(&self, key: &str) -> Answer<Option<Bytes>> {
+        self.engine.kv_get(key.to_owned())
+    }
+
+    /// Sets a key, until `expires_at` (milliseconds since 1970 UTC). Fails with [`StoreError::NotAllowed`], [`StoreError::KvFull`].
+    pub fn kv_set(&self, key: &str, value: Bytes, expires_at: Option<i64>) -> Answer<()> {
+        if value.len() > self.kv_value_bytes {
+            return Answer::refused(StoreError::NotAllowed {
+                what: "value",
+                most: self.kv_value_bytes,
+            });
+        }
+        match check_key(key) {
+            Ok(()) => self.engine.kv_set(key.to_owned(), value, expires_at),
+            Err(error) => Answer::refused(error),
+        }
+    }
+
+    /// Deletes a key; the answer says whether it was there.
+    pub fn kv_delete(&self, key: &str) -> Answer<bool> {
+        self.engine.kv_delete(key.to_owned())
+    }
+
+    /// Adds `by` to the decimal number under `key` (0 if it is missing or expired) and tells the sum. The key keeps its expiry.
+    /// Fails with [`StoreError::NotNumber`], [`StoreError::NotAllowed`], [`StoreError::KvFull`].
+    pub fn kv_incr(&self, key: &str, by: i64) -> Answer<i64> {
+        match check_key(key) {
+            Ok(()) => self.engine.kv_incr(key.to_owned(), by),
+            Err(error) => Answer::refused(error),
+        }
+    }
+
+    /// At most `limit` keys that start with `prefix`, and their values, sorted by key.
+    pub fn kv_list(&self, prefix: &str, limit: usize) -> Answer<Vec<(String, Bytes)>> {
+        self.engine.kv_list(prefix.to_owned(), limit)
+    }
+
+    /// Random bytes that are made once and kept: salts that must not change, keys for signing.
+    pub fn secret(&self, name: &'static str) -> Answer<[u8; 32]> {
+        self.engine.secret(name)
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
+    }
+
+    /// Refuses what comes later, does what is queued, syncs and lets go of the data directory. Fails when the last sync did.
+    pub fn close(&self) -> Answer<()> {
+        self.engine.close()
+    }
+}
+
+/// The key under which something is kept for a user: it is deleted with the user.
+#[must_use]
+pub fn user_key(bare: &str, name: &str) -> String {
+    // A bare JID has no slash, so no user's prefix starts another's.
+    format!("user/{bare}/{name}")
+}
+
+fn check_key(key: &str) -> Result<(), StoreError> {
+    if key.len() > KV_KEY_BYTES || key.chars().any(|c| c.is_control() || c == AFTER_ANY) {
+        return Err(StoreError::NotAllowed {
+            what: "key",
+            most: KV_KEY_BYTES,
+        });
+    }
+    Ok(())
+}

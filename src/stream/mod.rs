@@ -1,0 +1,15 @@
+//! XML streams: negotiation as state machines without I/O, and the driver that runs them over a socket.
+//!
+//! [`accept()`] takes a client from its first byte to its bound resource (RFC 6120 §4 to §7): TLS, SASL, resource binding.
+//! What it needs from the server comes in an [`AcceptContext`]; what it asks of users and sessions goes through
+//! [`Authenticate`]. It ends with a [`Bound`] stream, and its own state is freed before the session begins.
+
+mod accept;
+mod condition;
+mod negotiate;
+
+pub use accept::{
+    AcceptContext, AcceptError, AuthFailure, Authenticate, Bound, LocalFuture, accept,
+};
+pub use condition::{StreamCondition, stream_error_bytes};
+pub use negotiate::Refusal;

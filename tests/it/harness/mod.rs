@@ -1,0 +1,18 @@
+//! What behaviour tests stand on: a real stanzad in a directory of its own, and clients that talk XMPP to it.
+//!
+//! Everything waits for events with a deadline ([`PATIENCE`]); nothing sleeps for luck, no port is fixed.
+
+mod client;
+mod peer;
+mod scram;
+mod server;
+mod tls;
+
+pub use client::Client;
+pub use peer::{Login, Mechanism, Via};
+pub use server::{Ended, Server, Setup, stanzad};
+
+use std::time::Duration;
+
+/// How long a test waits for what must happen. Generous: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,26 @@
+//! Behaviour of a real stanzad, a file per behaviour.
+// Nothing here is seen from outside: `pub` says what one file offers the others.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod attacks;
+mod attacks_cost;
+mod attacks_identity;
+mod attacks_operator;
+mod attacks_streams;
+mod config;
+mod console;
+mod crash;
+mod docs;
+mod durability_race;
+mod durability_stall;
+mod durability_sync;
+mod fuzz_corpus;
+mod harness;
+mod layering;
+mod live_scripts;
+mod login;
+mod script_attacks;
+mod shim;
+mod startup;
+mod streams;
+mod xml_oracle;
