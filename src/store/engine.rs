@@ -13,11 +13,18 @@ use crate::sasl::Credentials;
 pub(super) trait Engine: Send + Sync {
     fn user_create(&self, bare: Jid, credentials: Credentials) -> Answer<()>;
     fn user_set_credentials(&self, bare: String, credentials: Credentials) -> Answer<()>;
-    /// With the user's spool and the keys that start with `prefix`.
+    /// With the user's block list, spool and the keys that start with `prefix`.
     fn user_delete(&self, bare: String, prefix: String) -> Answer<()>;
     fn user(&self, bare: String) -> Answer<Option<Credentials>>;
     fn user_exists(&self, bare: String) -> Answer<bool>;
     fn users(&self, domain: Option<String>) -> Answer<Vec<Jid>>;
+
+    /// The block list of a user who exists.
+    fn recipient(&self, bare: String) -> Answer<Option<Vec<Jid>>>;
+    fn block_list(&self, owner: String) -> Answer<Vec<Jid>>;
+    fn block_add(&self, owner: String, jids: Vec<Jid>) -> Answer<()>;
+    /// Those, or all.
+    fn block_remove(&self, owner: String, jids: Option<Vec<Jid>>) -> Answer<()>;
 
     fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>>;
     fn spool_fetch(&self, owner: String, after: RowId, limit: usize)

@@ -66,6 +66,12 @@ pub enum StoreError {
         /// Index, in the call's rows, of the first row that did not fit.
         row: usize,
     },
+    /// A user may not block more addresses. Nothing of that call was kept.
+    #[error("the block list is full: at most {most} addresses")]
+    BlocksFull {
+        /// The limit.
+        most: u64,
+    },
     /// The key-value store has reached its bound on keys or bytes.
     #[error("the key-value store is full")]
     KvFull,

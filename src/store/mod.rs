@@ -29,6 +29,9 @@ use engine::Engine;
 /// The longest key of the key-value store, in bytes.
 pub const KV_KEY_BYTES: usize = 1_024;
 
+/// Most addresses that one user may block.
+const BLOCK_ROWS: u64 = 1_000;
+
 /// Sorts after every character that a key may hold: the end of a prefix's range.
 const AFTER_ANY: char = char::MAX;
 
@@ -44,6 +47,8 @@ pub struct StoreOptions {
     pub spool_rows: u64,
     /// Most bytes of stanzas in the spool per owner.
     pub spool_bytes: u64,
+    /// Most addresses that a user may block.
+    pub block_rows: u64,
     /// Longest value of a key, in bytes.
     pub kv_value_bytes: usize,
     /// Most keys.
@@ -65,6 +70,7 @@ impl StoreOptions {
             now: Arc::new(now),
             spool_rows: 1_000,
             spool_bytes: 16 << 20,
+            block_rows: BLOCK_ROWS,
             kv_value_bytes: 64 << 10,
             kv_rows: 1_000_000,
             kv_bytes: 256 << 20,
@@ -177,7 +183,7 @@ impl Store {
             .user_set_credentials(bare.to_owned(), credentials)
     }
 
-    /// Deletes a user with spool and keys (those made with [`user_key`]), all or nothing. Fails with [`StoreError::NotFound`].
+    /// Deletes a user with block list, spool and keys (those made with [`user_key`]), all or nothing. Fails with [`StoreError::NotFound`].
     pub fn user_delete(&self, bare: &str) -> Answer<()> {
         self.engine.user_delete(bare.to_owned(), user_key(bare, ""))
     }
@@ -195,6 +201,27 @@ impl Store {
     /// All users, of one domain or of all, sorted.
     pub fn users(&self, domain: Option<&str>) -> Answer<Vec<Jid>> {
         self.engine.users(domain.map(str::to_owned))
+    }
+
+    /// The block list of a user, sorted; `None` when there is no such user. One look for what delivery must know of somebody.
+    pub fn recipient(&self, bare: &str) -> Answer<Option<Vec<Jid>>> {
+        self.engine.recipient(bare.to_owned())
+    }
+
+    /// The addresses that a user blocks (XEP-0191), sorted; none for who does not exist.
+    pub fn block_list(&self, owner: &str) -> Answer<Vec<Jid>> {
+        self.engine.block_list(owner.to_owned())
+    }
+
+    /// Blocks addresses, all or none; those that are blocked already do not matter. Fails with [`StoreError::NotFound`],
+    /// [`StoreError::BlocksFull`].
+    pub fn block_add(&self, owner: &str, jids: Vec<Jid>) -> Answer<()> {
+        self.engine.block_add(owner.to_owned(), jids)
+    }
+
+    /// Unblocks addresses, or with `None` all of them; those that were not blocked do not matter.
+    pub fn block_remove(&self, owner: &str, jids: Option<Vec<Jid>>) -> Answer<()> {
+        self.engine.block_remove(owner.to_owned(), jids)
     }
 
     /// Appends rows in their order, all or none; the answer has their places. Fails with [`StoreError::Quota`].

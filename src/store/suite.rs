@@ -20,6 +20,8 @@ macro_rules! store_suite {
         store_suite! { @cases $bed;
             users_come_and_go
             a_deleted_user_leaves_nothing
+            block_lists_come_and_go
+            block_lists_are_bounded
             the_spool_keeps_order
             row_numbers_are_never_used_twice
             quotas_hold_by_rows_and_by_bytes
@@ -179,6 +181,63 @@ pub(super) fn a_deleted_user_leaves_nothing(open: Open) {
         Err(StoreError::NotFound)
     ));
     store.close().wait().unwrap();
+}
+
+pub(super) fn block_lists_come_and_go(open: Open) {
+    let (alice, bob) = ("alice@example.org", "bob@example.org");
+    let store = open(options());
+    let spam = || vec![jid("spam.example"), jid("mallory@example.net/x")];
+    let refused = store.block_add(alice, spam()).wait();
+    assert!(matches!(refused, Err(StoreError::NotFound)));
+    assert_eq!(store.recipient(alice).wait().unwrap(), None);
+    for (user, seed) in [(alice, 1), (bob, 2)] {
+        let made = store.user_create(&jid(user), credentials(seed));
+        made.wait().unwrap();
+    }
+    assert_eq!(store.recipient(alice).wait().unwrap(), Some(Vec::new()));
+    store.block_add(alice, spam()).wait().unwrap();
+    // Twice is once.
+    store.block_add(alice, spam()).wait().unwrap();
+    store
+        .block_add(bob, vec![jid("carol@example.net")])
+        .wait()
+        .unwrap();
+    store.close().wait().unwrap();
+    let store = open(options());
+    let blocked = store.block_list(alice).wait().unwrap();
+    assert_eq!(names(&blocked), ["mallory@example.net/x", "spam.example"]);
+    assert_eq!(store.recipient(alice).wait().unwrap(), Some(blocked));
+    // What is not blocked can be unblocked.
+    let some = Some(vec![jid("spam.example"), jid("nobody@example.net")]);
+    store.block_remove(alice, some).wait().unwrap();
+    let blocked = store.block_list(alice).wait().unwrap();
+    assert_eq!(names(&blocked), ["mallory@example.net/x"]);
+    store.block_remove(alice, None).wait().unwrap();
+    assert!(store.block_list(alice).wait().unwrap().is_empty());
+    assert_eq!(store.block_list(bob).wait().unwrap().len(), 1);
+    store.user_delete(bob).wait().unwrap();
+    assert!(store.block_list(bob).wait().unwrap().is_empty());
+}
+
+pub(super) fn block_lists_are_bounded(open: Open) {
+    let store = open(StoreOptions {
+        block_rows: 3,
+        ..options()
+    });
+    let alice = "alice@example.org";
+    let made = store.user_create(&jid(alice), credentials(1));
+    made.wait().unwrap();
+    let some = |from: usize, to: usize| {
+        let some = (from..to).map(|n| jid(&format!("{n}.example")));
+        some.collect::<Vec<_>>()
+    };
+    store.block_add(alice, some(0, 2)).wait().unwrap();
+    let refused = store.block_add(alice, some(1, 4)).wait();
+    assert!(matches!(refused, Err(StoreError::BlocksFull { most: 3 })));
+    // All or none.
+    assert_eq!(store.block_list(alice).wait().unwrap().len(), 2);
+    store.block_add(alice, some(1, 3)).wait().unwrap();
+    assert_eq!(store.block_list(alice).wait().unwrap().len(), 3);
 }
 
 pub(super) fn the_spool_keeps_order(open: Open) {

@@ -1,5 +1,6 @@
 //! The SQLite engine: one thread writes, a few read (WAL), nobody else touches the files.
 
+mod blocks;
 mod connection;
 mod kv;
 mod queue;
@@ -191,6 +192,11 @@ fn sql(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     }
 }
 
+fn block_bytes(jids: &[Jid]) -> usize {
+    jids.iter()
+        .fold(0, |sum, jid| sum.saturating_add(jid.as_str().len()))
+}
+
 impl Engine for Sqlite {
     fn user_create(&self, bare: Jid, credentials: Credentials) -> Answer<()> {
         let shared = Arc::clone(&self.shared);
@@ -208,6 +214,7 @@ impl Engine for Sqlite {
     fn user_delete(&self, bare: String, prefix: String) -> Answer<()> {
         self.write(0, move |conn| {
             users::delete(conn, &bare)?;
+            blocks::delete_owner(conn, &bare)?;
             kv::delete_prefix(conn, &prefix)
         })
     }
@@ -222,6 +229,28 @@ impl Engine for Sqlite {
 
     fn users(&self, domain: Option<String>) -> Answer<Vec<Jid>> {
         self.read(move |conn, _| users::list(conn, domain.as_deref()))
+    }
+
+    fn recipient(&self, bare: String) -> Answer<Option<Vec<Jid>>> {
+        self.read(move |conn, _| blocks::recipient(conn, &bare))
+    }
+
+    fn block_list(&self, owner: String) -> Answer<Vec<Jid>> {
+        self.read(move |conn, _| blocks::list(conn, &owner))
+    }
+
+    fn block_add(&self, owner: String, jids: Vec<Jid>) -> Answer<()> {
+        let most = self.shared.options.block_rows;
+        let bytes = block_bytes(&jids);
+        self.write(bytes, move |conn| blocks::add(conn, &owner, &jids, most))
+    }
+
+    fn block_remove(&self, owner: String, jids: Option<Vec<Jid>>) -> Answer<()> {
+        let bytes = jids.as_deref().map_or(0, block_bytes);
+        self.write(bytes, move |conn| match jids {
+            Some(jids) => blocks::remove(conn, &owner, &jids),
+            None => blocks::delete_owner(conn, &owner),
+        })
     }
 
     fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>> {

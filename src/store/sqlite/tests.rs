@@ -250,14 +250,7 @@ fn a_newer_schema_is_refused() {
     drop(conn);
     let newer = Store::open(bed.0.path(), options());
     assert!(
-        matches!(
-            newer,
-            Err(StoreError::Newer {
-                found: 99,
-                known: 1,
-                ..
-            })
-        ),
+        matches!(newer, Err(StoreError::Newer { found: 99, .. })),
         "{newer:?}"
     );
 }
