@@ -29,7 +29,7 @@ local function reaches_somebody(to)
 end
 
 local function client_message_recv(session, message)
-  if policy == "pass" or message:body() or not only_chatstate(message) then
+  if policy == "pass" or not only_chatstate(message) then
     return
   end
   local to = message:to()
@@ -38,14 +38,18 @@ local function client_message_recv(session, message)
   end
 end
 
-xmpp.registerModule("chatstates", { client_message_recv = client_message_recv })
+xmpp.registerModule("chatstates", {
+  -- What somebody says is not asked about here.
+  filters = { client_message_recv = { body = false } },
+  client_message_recv = client_message_recv,
+})
 
 function selftest()
   local function verdict(inside)
     return client_message_recv(nil, xmpp.stanza('<message to="bob@localhost" type="chat">' .. inside .. "</message>"))
   end
   local typing = '<composing xmlns="' .. CHATSTATES .. '"/>'
-  assert(verdict("<body>hi</body>" .. typing) == nil, "a body was judged")
+  assert(verdict(typing .. "<body>hi</body>") == nil, "a body was judged")
   assert(verdict("<subject>news</subject>") == nil, "something else was judged")
   assert(policy ~= "online" or verdict(typing) == xmpp.DROP, "a state for nobody was not dropped")
   assert(policy ~= "online" or verdict("<thread>1</thread>" .. typing) == xmpp.DROP, "a thread hid a state")

@@ -328,11 +328,26 @@ function dialplan.handle(plan, session, message)
   error(("extension %q jumps in circles"):format(call.name), 0)
 end
 
--- Puts `extensions` to work.
+-- Every name that some extension takes; nothing where only a pattern, or "s", can tell.
+function dialplan.names(plan)
+  local names = {}
+  for _, context in pairs(plan) do
+    if context.plain.s or #context.patterns > 0 then
+      return nil
+    end
+    for name in pairs(context.plain) do
+      names[#names + 1] = name
+    end
+  end
+  return names
+end
+
+-- Puts `extensions` to work. What no extension can want does not come here at all: a message to a user costs nothing.
 function dialplan.serve(extensions)
   local plan = dialplan.read(extensions)
   dialplan.plan = plan
   xmpp.registerModule("dialplan", {
+    filters = { client_message_recv = { type = { "chat", "normal" }, body = true, to = dialplan.names(plan) } },
     client_message_recv = function(session, message)
       return dialplan.handle(plan, session, message)
     end,
@@ -413,6 +428,8 @@ function dialplan.selftest()
   assert(taken("a", "12") == "plain" and taken("a", "13") == "x" and taken("a", "23") == "n")
   assert(taken("a", "never") == "all" and taken("c", "never") == "reached" and taken("c", "19") == "set")
   assert(taken("c", "34") == "n" and taken("nowhere", "12") == nil)
+  assert(not dialplan.names(plan) and not dialplan.names(dialplan.read { a = { s = "all" } }))
+  assert(table.concat(dialplan.names(dialplan.read { a = { x = "1" }, b = { include = "a" } })) == "x")
   assert(not pcall(dialplan.compile, "_[ab") and not pcall(dialplan.compile, "_.a"))
 end
 

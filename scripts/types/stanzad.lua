@@ -7,8 +7,13 @@
 
 ---@class rejection
 ---@class hookoptions
----@field priority? integer
----@field band? "early"|"late"
+---@field priority? integer Higher runs first inside a band; 0 is usual.
+---@field band? "early"|"late" Before the server's own services, which is usual, or after them.
+---@field kind? "message"|"presence"|"iq" Only stanzas of this kind: for `route` and `deliver`, which see all three.
+---@field type? string|string[] Only stanzas of this type, or one of these, as it is written. A message without one is `normal`, such a presence `available`.
+---@field payload? string Only stanzas whose first child element is in this namespace.
+---@field to? string|string[] Only stanzas to this address, or one of these, or their resources: NAME stands for NAME at every domain of this server, NAME@DOMAIN for itself. An empty list: none at all.
+---@field body? boolean true: only stanzas with a body; false: only those without.
 
 ---Who sent a stanza. `sess.vars` keeps plain data with the session, across stanzas and generations; what it gives is a copy, so assign again what you change.
 ---@class session
@@ -336,7 +341,7 @@ function script.where(fn) end
 ---@return stanza[]
 function script.sent() end
 
----Puts a function on a hook point. `options` is its priority (higher runs first, 0 is usual), or `{ priority = 0, band = "early" }`; the early band runs before the server's own services, the late one after them.
+---Puts a function on a hook point. `options` is its priority (higher runs first, 0 is usual), or a table of [hook options](#hook-options) such as `{ to = "bot", body = true }`.
 ---@param name hookname
 ---@param options integer|hookoptions
 ---@param fn function

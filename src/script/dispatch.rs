@@ -26,14 +26,13 @@ pub(super) async fn dispatch(
     band: Band,
     mut event: Event,
 ) -> (Verdict, Event) {
-    if may_converse(&hub, point, band)
-        && let Some(verdict) = converse(&hub, point, &mut event)
-    {
-        return (verdict, event);
-    }
-    let chain = live.chain(point, band);
-    if chain.is_empty() {
-        return (Verdict::Next, event);
+    if may_converse(&hub, point, band) {
+        if let Some(verdict) = converse(&hub, point, &mut event) {
+            return (verdict, event);
+        }
+        if !wanted(&hub, &live, point, band, &event) {
+            return (Verdict::Next, event);
+        }
     }
     let handle = event
         .stanza
@@ -41,7 +40,15 @@ pub(super) async fn dispatch(
         .map(|stanza| LuaStanza::writable(stanza, point));
     let args = arguments(&live, &event.peer, handle.as_ref());
     let mut outcome = Verdict::Next;
-    for entry in chain {
+    for entry in live.chain(point, band) {
+        // Asked at its turn: a handler before it may have changed the stanza.
+        let wants = match &handle {
+            Some(handle) => entry.filter.wants(Some(&handle.look()), hub.host()),
+            None => true,
+        };
+        if !wants {
+            continue;
+        }
         let begun = Instant::now();
         let call = Rc::new(Call {
             live: Rc::clone(&live),
@@ -83,6 +90,13 @@ pub(super) async fn dispatch(
     }
     event.stanza = handle.map(|handle| handle.close());
     (outcome, event)
+}
+
+/// Whether any function of the chain wants the event as it comes. If none does none runs, so none changes it for another.
+pub(super) fn wanted(hub: &Hub, live: &Live, point: Point, band: Band, event: &Event) -> bool {
+    live.chain(point, band)
+        .iter()
+        .any(|entry| entry.filter.wants(event.stanza.as_ref(), hub.host()))
 }
 
 /// What every handler of a chain is given: the same session and stanza.

@@ -254,6 +254,7 @@ impl Engine {
                             .scripts
                             .get(entry.script)
                             .map_or(String::new(), |script| script.name.to_string()),
+                        filter: entry.filter.to_string(),
                         at: entry.at.clone(),
                     })
             });
@@ -316,7 +317,11 @@ impl Handler for Engine {
                     .scripts
                     .get(entry.script)
                     .map_or("", |script| script.name.as_ref());
-                format!("script:{name} {} priority {}", entry.at, entry.priority)
+                let line = format!("script:{name} {} priority {}", entry.at, entry.priority);
+                match entry.filter.to_string() {
+                    filter if filter.is_empty() => line,
+                    filter => format!("{line} {filter}"),
+                }
             })
             .collect()
     }
@@ -332,6 +337,12 @@ impl Handler for Engine {
         let Some(live) = self.current() else {
             return Called::Now(crate::hook::Verdict::Next, event);
         };
+        // Before anything is allocated for it.
+        let nobody = !dispatch::may_converse(&self.hub, point, band)
+            && !dispatch::wanted(&self.hub, &live, point, band, &event);
+        if nobody {
+            return Called::Now(crate::hook::Verdict::Next, event);
+        }
         let mut run = Box::pin(dispatch::dispatch(
             self.hub.clone(),
             live,

@@ -13,6 +13,7 @@ use crate::config::OnError;
 use crate::hook::{Band, Peer, Point};
 
 use super::api::session::LuaSession;
+use super::filter::Filter;
 use super::sandbox::Vm;
 use super::snapshot::Snapshot;
 use super::timers::Timer;
@@ -73,6 +74,8 @@ pub(super) struct Entry {
     /// Its script, by place in [`Live::scripts`].
     pub(super) script: usize,
     pub(super) priority: i64,
+    /// Which stanzas it is called for.
+    pub(super) filter: Filter,
     /// None: the script is parked, but its place at the point still refuses what it must.
     pub(super) function: Option<Function>,
     /// `file:line`.

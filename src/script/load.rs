@@ -8,6 +8,7 @@ use mlua::{Error as LuaError, Function, Lua, MultiValue, Table, Value};
 
 use crate::hook::{POINTS, Point};
 
+use super::api::hook::Placed;
 use super::hub::Hub;
 use super::live::{BANDS, Entry, Live, Loaded, Registered};
 use super::nearest::nearest;
@@ -154,6 +155,7 @@ fn settle(
                     .map(|entry| Entry {
                         script,
                         priority: entry.priority,
+                        filter: entry.filter.clone(),
                         function: None,
                         at: entry.at.clone(),
                     }),
@@ -336,11 +338,12 @@ fn missing(snapshot: &Snapshot, script: &str, source: &str) -> Failure {
     ))
 }
 
-/// `registerModule(name, table)`: functions of the table that are named like a hook go to it, `init`, `deinit` and
-/// `selftest` are called at their times, and the table is known by its name.
+/// `registerModule(name, table)`: functions of the table that are named like a hook go to it, with the options that
+/// `filters` has for them; `init`, `deinit` and `selftest` are called at their times, and the table is known by its name.
 pub(super) fn register_module(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
     let loading = loading(lua, "registerModule")?;
     let script = loading.script.get();
+    let filters = filters(table)?;
     let mut used = 0_usize;
     for pair in table.pairs::<String, Value>() {
         let (key, Value::Function(function)) = pair? else {
@@ -353,10 +356,15 @@ pub(super) fn register_module(lua: &Lua, name: &str, table: &Table) -> mlua::Res
             "selftest" => registered.selftests.push((script, function)),
             _ => match Point::from_name(&key) {
                 Some(point) => {
+                    let placed = match &filters {
+                        Some(filters) => Placed::read(&filters.raw_get(key.as_str())?, point)?,
+                        None => Placed::default(),
+                    };
                     let at = defined_at(&function);
-                    registered.chains[point as usize][0].push(Entry {
+                    registered.chains[point as usize][placed.place].push(Entry {
                         script,
-                        priority: 0,
+                        priority: placed.priority,
+                        filter: placed.filter,
                         function: Some(function),
                         at,
                     });
@@ -377,6 +385,34 @@ pub(super) fn register_module(lua: &Lua, name: &str, table: &Table) -> mlua::Res
         .modules
         .insert(name.to_owned(), (script, table.clone()));
     Ok(())
+}
+
+/// The table `filters` of a module: hook options by the name of a function in it.
+fn filters(module: &Table) -> mlua::Result<Option<Table>> {
+    let filters = match module.raw_get::<Value>("filters")? {
+        Value::Table(filters) => filters,
+        // A helper function may be called so.
+        Value::Nil | Value::Function(_) => return Ok(None),
+        other => {
+            return Err(LuaError::runtime(format!(
+                "filters is a table of hook options by hook, not a {}",
+                other.type_name()
+            )));
+        }
+    };
+    for pair in filters.pairs::<String, Value>() {
+        let (hook, _) = pair?;
+        let there = matches!(module.raw_get(hook.as_str())?, Value::Function(_));
+        if !there || Point::from_name(&hook).is_none() {
+            let hint = nearest(&hook, POINTS.iter().map(|row| row.name))
+                .filter(|near| *near != hook)
+                .map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+            return Err(LuaError::runtime(format!(
+                "filters has \"{hook}\", but the module has no function for such a hook{hint}"
+            )));
+        }
+    }
+    Ok(Some(filters))
 }
 
 /// A helper function may have any name, but one that is nearly a hook's is a slip.

@@ -7,6 +7,7 @@ use crate::hook::POINTS;
 use crate::stanza::Condition;
 
 use super::api::{CLASSES, GLOBALS};
+use super::filter::OPTIONS;
 use super::sandbox::{ALLOWED, Allowed};
 use super::{FunctionDoc, ModuleDoc, modules};
 
@@ -34,10 +35,11 @@ fn stubs() -> String {
         out,
         "---@alias verdict nil|\"next\"|\"done\"|\"drop\"|rejection\n\n---@class rejection"
     );
-    let _ = writeln!(
-        out,
-        "---@class hookoptions\n---@field priority? integer\n---@field band? \"early\"|\"late\"\n"
-    );
+    out.push_str("---@class hookoptions\n");
+    for (name, kind, doc) in OPTIONS {
+        let _ = writeln!(out, "---@field {name}? {kind} {doc}");
+    }
+    out.push('\n');
     for class in CLASSES {
         let name = class.name.split(':').next().unwrap_or_default();
         let _ = writeln!(out, "---{}\n---@class {}", class.doc, class.name);
@@ -162,6 +164,15 @@ fn api_tables() -> String {
     out
 }
 
+fn option_table() -> String {
+    let mut out = String::from("| option | is | |\n|---|---|---|\n");
+    for (name, kind, doc) in OPTIONS {
+        let kind = kind.replace('|', "\\|");
+        let _ = writeln!(out, "| `{name}` | {kind} | {doc} |");
+    }
+    out
+}
+
 /// What of Lua's own library there is, and how it differs.
 fn library() -> String {
     let same = |row: &&Allowed| row.doc == "As in Lua.";
@@ -183,6 +194,7 @@ fn library() -> String {
 fn manual(old: &str) -> String {
     let parts = [
         ("hooks", hook_table()),
+        ("options", option_table()),
         ("api", api_tables()),
         ("library", library()),
     ];

@@ -12,6 +12,7 @@ mod conversation;
 mod coordinator;
 mod dispatch;
 mod engine;
+mod filter;
 mod host;
 mod hub;
 mod live;

@@ -37,6 +37,8 @@ pub struct HookLine {
     pub priority: i64,
     /// The scriptlet's name.
     pub script: String,
+    /// Its hook options that filter; empty: it is called for every stanza.
+    pub filter: String,
     /// `file:line` of the function.
     pub at: String,
 }

@@ -7,6 +7,7 @@
 mod error;
 mod presence;
 mod read;
+mod scan;
 mod write;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ pub use presence::format_time;
 pub use read::{Address, BadStanza, ParseError, fuzz_entry};
 
 use crate::jid::Jid;
-use crate::xml::{self, Attribute, CLIENT_NS, Element, StartTag};
+use crate::xml::{self, Attribute, CLIENT_NS, Element};
 
 /// The three kinds of stanza.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +56,8 @@ impl Kind {
     }
 
     /// The values of `type` that RFC 6120 §8.2.3 and RFC 6121 §4.7.1, §5.2.2 define.
-    fn types(self) -> &'static [&'static str] {
+    #[must_use]
+    pub fn types(self) -> &'static [&'static str] {
         match self {
             Kind::Message => &["chat", "error", "groupchat", "headline", "normal"],
             Kind::Presence => &[
@@ -281,31 +283,6 @@ impl Stanza {
     #[must_use]
     pub fn has_child(&self, name: &str, ns: &str) -> bool {
         self.child(name, ns).is_some()
-    }
-
-    /// The text of a message's first body (RFC 6121 §5.2.3).
-    #[must_use]
-    pub fn body(&self) -> Option<Cow<'_, str>> {
-        match self.plain_body() {
-            Some(text) => Some(Cow::Borrowed(text)),
-            None => self.child("body", CLIENT_NS).map(Element::text),
-        }
-    }
-
-    /// The body where no tree is needed to read it: it is the first child, and its text is as it stands. Most are so, and
-    /// scripts ask every message for it.
-    fn plain_body(&self) -> Option<&str> {
-        let inner = std::str::from_utf8(&self.inner).ok()?;
-        let StartTag {
-            name,
-            mut attributes,
-        } = StartTag::read(inner)?;
-        let ours = name == "body" && attributes.all(|(name, _)| name != "xmlns");
-        let content = inner.get(attributes.content().filter(|_| ours)?..)?;
-        // A reference or a line end to resolve, CDATA, a child: for the tree.
-        let end = memchr::memchr3(b'<', b'&', b'\r', content.as_bytes())?;
-        let (text, behind) = content.split_at_checked(end)?;
-        behind.starts_with("</").then_some(text)
     }
 
     /// Adds a child at the end.

@@ -93,6 +93,45 @@ fn body_is_read_without_a_tree_where_that_gives_the_same() {
 }
 
 #[test]
+fn what_a_stanza_is_about_is_told_without_a_tree_where_that_gives_the_same() {
+    for (inside, body, ns) in [
+        ("<query xmlns='jabber:iq:roster'/>", true, true),
+        (
+            "<query a='/>' xmlns = \"jabber:iq:roster\">x</query>",
+            true,
+            true,
+        ),
+        ("\n <q xmlns='urn:q'/><body>hi</body>", false, true),
+        ("<body>hi</body>", true, true),
+        ("<body>a &lt; b</body>", false, true),
+        ("<thread>nobody</thread>", false, true),
+        (
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+            true,
+            true,
+        ),
+        ("<x:q xmlns:x='urn:x'/>", false, false),
+        ("text <q xmlns='urn:x'/>", true, false),
+        ("<![CDATA[text]]><q xmlns='urn:x'/>", true, false),
+        ("only text", true, false),
+        ("<q xmlns=''/>", true, true),
+        ("", true, true),
+        (" ", true, true),
+    ] {
+        let text = format!("<message>{inside}</message>");
+        let stanza = read(&text).unwrap();
+        let told = stanza.has_body().unwrap();
+        assert_eq!(stanza.tree.get().is_none(), body, "body of {inside}");
+        assert_eq!(told, stanza.body().is_some(), "{inside}");
+        let stanza = read(&text).unwrap();
+        let told = stanza.payload_ns().unwrap().map(Cow::into_owned);
+        assert_eq!(stanza.tree.get().is_none(), ns, "namespace in {inside}");
+        let payload = stanza.payload().map(|child| child.ns().to_owned());
+        assert_eq!(told, payload, "{inside}");
+    }
+}
+
+#[test]
 fn empty_stanzas() {
     for (came, goes) in [
         ("<presence/>", "<presence xml:lang='de'/>"),

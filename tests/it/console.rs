@@ -281,6 +281,10 @@ fn hooks_lists_what_runs_at_each_point() {
             .any(|row| row["point"] == point && row["handler"].as_str().unwrap().contains(handler))
     };
     assert!(has("client_message_recv", "dialplan"), "{hooks:#}");
+    assert!(
+        has("client_message_recv", "{ body = false }"),
+        "chatstates has a filter: {hooks:#}"
+    );
     assert!(has("client_iq_recv", "ping"), "{hooks:#}");
 }
 

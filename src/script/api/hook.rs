@@ -3,6 +3,7 @@
 use mlua::{Error as LuaError, Function, Lua, Value};
 
 use crate::hook::{Band, POINTS, Point};
+use crate::script::filter::Filter;
 use crate::script::live::{Entry, place};
 use crate::script::load::{defined_at, loading};
 use crate::script::nearest::nearest;
@@ -23,7 +24,7 @@ pub(in crate::script) const DOC: ModuleDoc = ModuleDoc {
                 ("fn", "function"),
             ],
             returns: "",
-            doc: "Puts a function on a hook point. `options` is its priority (higher runs first, 0 is usual), or `{ priority = 0, band = \"early\" }`; the early band runs before the server's own services, the late one after them.",
+            doc: "Puts a function on a hook point. `options` is its priority (higher runs first, 0 is usual), or a table of [hook options](#hook-options) such as `{ to = \"bot\", body = true }`.",
         },
         FunctionDoc {
             name: "require",
@@ -44,40 +45,65 @@ pub(in crate::script) fn hook(
             .map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
         LuaError::runtime(format!("there is no hook \"{name}\"{hint}"))
     })?;
-    let (priority, band) = options_of(&options)?;
-    let place = place(band).ok_or_else(|| {
-        LuaError::runtime("the native band is the server's own: use \"early\" or \"late\"")
-    })?;
+    let placed = Placed::read(&options, point)?;
     let loading = loading(lua, "hook()")?;
     let entry = Entry {
         script: loading.script.get(),
-        priority,
+        priority: placed.priority,
+        filter: placed.filter,
         at: defined_at(&function),
         function: Some(function),
     };
-    loading.registered.borrow_mut().chains[point as usize][place].push(entry);
+    loading.registered.borrow_mut().chains[point as usize][placed.place].push(entry);
     Ok(())
 }
 
-fn options_of(options: &Value) -> mlua::Result<(i64, Band)> {
-    match options {
-        Value::Nil => Ok((0, Band::Early)),
-        Value::Integer(priority) => Ok((*priority, Band::Early)),
-        Value::Table(table) => {
-            let priority = table.raw_get::<Option<i64>>("priority")?.unwrap_or(0);
-            let band = match table.raw_get::<Option<String>>("band")? {
-                None => Band::Early,
-                Some(word) => Band::from_name(&word).ok_or_else(|| {
-                    LuaError::runtime(format!(
-                        "there is no band \"{word}\": use \"early\" or \"late\""
-                    ))
-                })?,
-            };
-            Ok((priority, band))
-        }
-        other => Err(LuaError::runtime(format!(
-            "the second argument is a priority or {{ priority = 0, band = \"early\" }}, not a {}",
-            other.type_name()
-        ))),
+/// What the options of a handler say.
+#[derive(Default)]
+pub(in crate::script) struct Placed {
+    /// Of its band in a chain.
+    pub(in crate::script) place: usize,
+    pub(in crate::script) priority: i64,
+    pub(in crate::script) filter: Filter,
+}
+
+impl Placed {
+    /// Reads a priority or a table of [`crate::script::filter::OPTIONS`].
+    ///
+    /// # Errors
+    /// Says which option is wrong, and how.
+    pub(in crate::script) fn read(options: &Value, point: Point) -> mlua::Result<Placed> {
+        let table = match options {
+            Value::Nil => return Ok(Placed::default()),
+            Value::Integer(priority) => {
+                return Ok(Placed {
+                    priority: *priority,
+                    ..Placed::default()
+                });
+            }
+            Value::Table(table) => table,
+            other => {
+                return Err(LuaError::runtime(format!(
+                    "a hook's options are a priority or a table such as {{ priority = 0, band = \"early\" }}, not a {}",
+                    other.type_name()
+                )));
+            }
+        };
+        let filter = Filter::read(table, point)?;
+        let band = match table.raw_get::<Option<String>>("band")? {
+            None => Band::Early,
+            Some(word) => Band::from_name(&word).ok_or_else(|| {
+                LuaError::runtime(format!(
+                    "there is no band \"{word}\": use \"early\" or \"late\""
+                ))
+            })?,
+        };
+        Ok(Placed {
+            place: place(band).ok_or_else(|| {
+                LuaError::runtime("the native band is the server's own: use \"early\" or \"late\"")
+            })?,
+            priority: table.raw_get::<Option<i64>>("priority")?.unwrap_or(0),
+            filter,
+        })
     }
 }

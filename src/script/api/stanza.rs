@@ -200,7 +200,8 @@ impl LuaStanza {
         }
     }
 
-    fn look(&self) -> Ref<'_, Stanza> {
+    /// A look at what it is now.
+    pub(in crate::script) fn look(&self) -> Ref<'_, Stanza> {
         Ref::map(self.0.borrow(), |inner| &inner.stanza)
     }
 

@@ -1,6 +1,7 @@
 //! A server in small: engines with a fake host and outbox, and a script directory.
 
 mod conversations;
+mod filters;
 mod generations;
 mod handlers;
 mod shipped;
