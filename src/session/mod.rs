@@ -38,6 +38,10 @@ use write::Writing;
 /// How long a closing stream may take to be written and shut down.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
+/// How long a peer that was sent away may take to read why, and how much of what it still says is read meanwhile.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
+
 /// Stanzas read while a hook waits; more stay in the socket.
 const HELD_MAX: usize = 16;
 
@@ -127,8 +131,11 @@ pub async fn run(mut session: Box<Session>) {
         .announce(Point::SessionBound, &session.peer);
     session.shared.router.drain();
     poll_fn(|cx| session.poll_live(cx)).await;
-    session.close().await;
+    let told = session.close().await;
     session.unregister();
+    if told {
+        session.linger().await;
+    }
 }
 
 impl Session {
@@ -185,40 +192,52 @@ impl Session {
         }
     }
 
-    /// Says why, closes the stream and the socket, within [`CLOSE_TIME`].
-    async fn close(&mut self) {
+    /// Says why and closes the stream, within [`CLOSE_TIME`]. True when an error was written, for the peer to read.
+    async fn close(&mut self) -> bool {
         let end = self.end.unwrap_or(End::Broken);
         tracing::debug!(jid = %self.peer.jid, ?end, "the session ends");
         if end == End::Broken {
-            return;
+            return false;
         }
-        let at_ms = self
-            .shared
-            .timers
-            .clock()
-            .monotonic_ms()
-            .saturating_add(u64::try_from(CLOSE_TIME.as_millis()).unwrap_or(u64::MAX));
+        let at_ms = self.in_ms(CLOSE_TIME);
         self.writing.append(&match end {
             End::Error(condition, app) => crate::stream::stream_error_bytes(condition, None, app),
             _ => b"</stream:stream>".to_vec(),
         });
         poll_fn(|cx| {
             if self.deadline.poll_at(cx, at_ms).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
             match self.writing.poll(cx, &mut self.io) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
                 Poll::Ready(Ok(())) => self.note_written(),
             }
-            self.io.poll_shutdown(cx).map(|_| ())
+            let shut = self.io.poll_shutdown(cx);
+            shut.map(|shut| shut.is_ok() && matches!(end, End::Error(..)))
+        })
+        .await
+    }
+
+    /// Lets the peer read why it was sent away (see [`Tls::poll_linger`]).
+    async fn linger(&mut self) {
+        let at_ms = self.in_ms(LINGER_TIME);
+        let mut left = LINGER_BYTES;
+        poll_fn(|cx| match self.deadline.poll_at(cx, at_ms) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.io.poll_linger(cx, &mut left),
         })
         .await;
     }
 
+    fn in_ms(&self, time: Duration) -> u64 {
+        let now = self.shared.timers.clock().monotonic_ms();
+        now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// Leaves the directory: what was not written goes on to another resource or to the spool.
-    fn unregister(self: Box<Self>) {
-        let router = self.shared.router.clone();
+    fn unregister(&self) {
+        let router = &self.shared.router;
         let bounces = router
             .delivery()
             .unbind(&self.peer.jid, self.peer.id, &self.outbox);

@@ -481,14 +481,7 @@ impl Driver {
                     return Poll::Ready(());
                 }
             }
-            let mut buf = [0; READ_BYTES];
-            while left > 0 {
-                match ready!(io.poll_read(cx, &mut buf)) {
-                    Ok(len) if len > 0 => left = left.saturating_sub(len),
-                    _ => break,
-                }
-            }
-            Poll::Ready(())
+            io.poll_linger(cx, &mut left)
         })
         .await;
     }

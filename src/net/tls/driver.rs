@@ -13,6 +13,8 @@ use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
+/// Read at once from a peer whose words are forgotten.
+const LINGER_READ: usize = 4_096;
 /// The most plaintext that fits one TLS record (RFC 8446 §5.1).
 const RECORD: usize = 16_384;
 
@@ -200,6 +202,20 @@ impl Tls {
             }))?;
         }
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    /// After [`Tls::poll_shutdown`]: reads and forgets what the peer still sends, at most `left` bytes, until it closes. A
+    /// socket that is closed with unread data resets the connection, and the peer would not read why.
+    pub fn poll_linger(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+        let mut buf = [0; LINGER_READ];
+        while *left > 0 {
+            // Below TLS: what it says no longer matters, and what it costs to decrypt neither.
+            match ready!(poll_read_tcp(&mut self.tcp, cx, &mut buf)) {
+                Ok(len) if len > 0 => *left = left.saturating_sub(len),
+                _ => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     /// What TLS negotiated. `None` without TLS or before the end of the handshake.
