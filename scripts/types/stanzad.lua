@@ -1,7 +1,7 @@
 ---@meta
 -- What scripts can call, for editors with the Lua language server. Made by `UPDATE_GENERATED=1 cargo test --lib script::manual`.
 
----@alias hookname "session_bound"|"session_closed"|"client_message_recv"|"client_presence_recv"|"client_iq_recv"|"route"|"deliver"
+---@alias hookname "session_bound"|"session_closed"|"client_message_recv"|"client_presence_recv"|"client_iq_recv"|"initial_presence"|"subsequent_presence"|"unavailable_presence"|"route"|"subscription_recv"|"deliver"
 ---@alias condition "bad-request"|"conflict"|"feature-not-implemented"|"forbidden"|"gone"|"internal-server-error"|"item-not-found"|"jid-malformed"|"not-acceptable"|"not-allowed"|"not-authorized"|"policy-violation"|"recipient-unavailable"|"redirect"|"registration-required"|"remote-server-not-found"|"remote-server-timeout"|"resource-constraint"|"service-unavailable"|"subscription-required"|"undefined-condition"|"unexpected-request"
 ---@alias verdict nil|"next"|"done"|"drop"|rejection
 
@@ -172,6 +172,13 @@ function xmpp:send(xml) end
 ---@return boolean
 ---@return string?
 function xmpp.routeStanza(stanza) end
+
+---Sends one stanza to each of the addresses, at most 10,000. They are routed after the current one and share one body.
+---@param stanza stanza|xmlnode
+---@param to (jid|string)[]
+---@return boolean
+---@return string?
+function xmpp.fanout(stanza, to) end
 
 ---A new message, not sent yet.
 ---@param to jid|string

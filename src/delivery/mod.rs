@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::oneshot;
 
-use crate::directory::{About, Account, Directory, Outbox, Queued, Resource, Show, State};
+use crate::directory::{
+    About, Account, Directory, Outbox, Queued, Resource, Show, State, Told, Work,
+};
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::observe::Counters;
@@ -210,7 +212,7 @@ impl Delivery {
         jid: &Jid,
         session: u64,
         about: About,
-    ) -> Result<Arc<Outbox>, BindError> {
+    ) -> Result<(Arc<Outbox>, Arc<Told>), BindError> {
         let settings = (self.settings)();
         let outbox = self.directory.outbox(settings.outbox_bytes);
         self.directory.with(jid, |_, state| {
@@ -218,7 +220,10 @@ impl Delivery {
             if older.is_none() && state.resources().len() >= settings.sessions_per_user {
                 return Err(BindError::TooMany);
             }
-            if let Some(older) = older.and_then(|session| state.unbind(session)) {
+            let older = older.and_then(|session| state.unbind(session));
+            let told = older.as_ref().map(|older| older.told.inherit());
+            let told = Arc::new(told.unwrap_or_default());
+            if let Some(older) = older {
                 older.outbox.close(crate::directory::Closing::Conflict);
             }
             state.bind(Resource {
@@ -226,10 +231,13 @@ impl Delivery {
                 session,
                 priority: None,
                 show: Show::default(),
+                presence: None,
+                interested: false,
+                told: told.clone(),
                 outbox: outbox.clone(),
                 about,
             });
-            Ok(outbox.clone())
+            Ok((outbox.clone(), told))
         })
     }
 
@@ -274,15 +282,11 @@ impl Delivery {
         bounces
     }
 
-    /// A session's own presence takes effect: its priority, or `None` for unavailable. The first that makes it
-    /// reachable fetches what waits in the spool (XEP-0160).
-    pub fn presence(self: &Rc<Self>, jid: &Jid, session: u64, priority: Option<i8>, show: Show) {
+    /// A session's own presence takes effect; `None` for unavailable. The first that makes it reachable fetches what
+    /// waits in the spool (XEP-0160).
+    pub fn presence(self: &Rc<Self>, jid: &Jid, session: u64, presence: Option<Stanza>) {
         self.directory.with(jid, |account, state| {
-            let presence = Queued::Presence {
-                session,
-                priority,
-                show,
-            };
+            let presence = Queued::Presence { session, presence };
             if state.turn_taken() {
                 // Never full: the inbox bounds stanzas only.
                 let _ = state.queue(presence);
@@ -292,6 +296,14 @@ impl Delivery {
                 let _ = state.queue(Queued::Flush { session });
                 self.start_turn(account, state);
             }
+        });
+    }
+
+    /// Runs `work` in the account turn of `jid`'s user: nothing reaches or changes the account meanwhile.
+    pub fn work(self: &Rc<Self>, jid: &Jid, work: Work) {
+        self.directory.with(jid, |account, state| {
+            let _ = state.queue(Queued::Work(work));
+            self.start_turn(account, state);
         });
     }
 

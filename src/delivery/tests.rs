@@ -65,7 +65,7 @@ impl Stage {
 
     fn bind_as(&self, jid: &str, session: u64) -> Client {
         let jid = Jid::new(jid).unwrap();
-        let outbox = self.delivery.bind(&jid, session, About::default()).unwrap();
+        let (outbox, _) = self.delivery.bind(&jid, session, About::default()).unwrap();
         Client {
             jid,
             session,
@@ -75,7 +75,7 @@ impl Stage {
 
     fn available(&self, client: &Client) {
         self.delivery
-            .presence(&client.jid, client.session, Some(0), Show::default());
+            .presence(&client.jid, client.session, Some(Stanza::presence("")));
     }
 
     fn leave(&self, client: &Client) -> Vec<Stanza> {
@@ -373,10 +373,11 @@ fn what_is_left_behind_comes_to_the_next_resource_in_order() {
     play(1 << 20, |stage| async move {
         let juliet = stage.bind("garden", 1);
         let heir = stage.bind("balcony", 2);
-        let priority = Some(5);
+        let five = crate::xml::Element::new("priority", crate::xml::CLIENT_NS).with_text("5");
+        let presence = Stanza::presence("").with_child(&five);
         stage
             .delivery
-            .presence(&juliet.jid, juliet.session, priority, Show::default());
+            .presence(&juliet.jid, juliet.session, Some(presence));
         stage.available(&heir);
         stage.settled().await;
         let Receipt::Written {

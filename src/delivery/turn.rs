@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use super::place::{self, Placed};
 use super::{Delivery, FLUSH_PAGE, TurnGuard};
 use crate::directory::{
-    Account, Insured, Item, Outbox, Outcome, Pushed, Queued, Safe, State, TurnWork, Written,
+    Account, Insured, Item, Outbox, Outcome, Pushed, Queued, Safe, Show, State, TurnWork, Work,
+    Written,
 };
 use crate::stanza::{Condition, Stanza, StanzaError, format_time};
 use crate::store::{RowId, SpoolRow, StoreError};
@@ -22,6 +23,8 @@ enum Step {
     Append(Batch),
     /// Give a session what the spool holds.
     Flush(u64),
+    /// Somebody else's work.
+    Work(Work),
 }
 
 /// Messages on their way into the spool, in one append.
@@ -58,6 +61,7 @@ pub(super) async fn run(delivery: Rc<Delivery>, account: Arc<Account>, guard: Tu
             Step::Nothing => {}
             Step::Append(batch) => append(&delivery, &account, batch).await,
             Step::Flush(session) => flush(&delivery, &account, session).await,
+            Step::Work(work) => work(account.clone()).await,
         }
     }
     delivery.directory.retire(&account);
@@ -66,12 +70,7 @@ pub(super) async fn run(delivery: Rc<Delivery>, account: Arc<Account>, guard: Tu
 
 /// A session's presence takes effect. True when it has just become reachable.
 pub(super) fn apply_presence(state: &mut State, presence: Queued) -> bool {
-    let Queued::Presence {
-        session,
-        priority,
-        show,
-    } = presence
-    else {
+    let Queued::Presence { session, presence } = presence else {
         return false;
     };
     let Some(resource) = state.session_mut(session) else {
@@ -79,9 +78,13 @@ pub(super) fn apply_presence(state: &mut State, presence: Queued) -> bool {
     };
     let reachable = |priority: Option<i8>| priority.is_some_and(|priority| priority >= 0);
     let before = reachable(resource.priority);
-    resource.priority = priority;
-    resource.show = show;
-    !before && reachable(priority)
+    resource.priority = presence.as_ref().map(Stanza::priority);
+    resource.show = presence.as_ref().map_or_else(Show::default, |stanza| Show {
+        show: stanza.show(),
+        status: stanza.status(),
+    });
+    resource.presence = presence;
+    !before && reachable(resource.priority)
 }
 
 /// Does everything that needs no waiting, oldest first, up to the first thing that does; puts the rest back.
@@ -112,13 +115,17 @@ fn sort(account: &Arc<Account>, mut work: VecDeque<Queued>) -> Step {
                 batch.insured.push(receipt);
             }
             // These read what the batch writes, so the batch goes first.
-            presence_or_flush if !batch.is_empty() => {
-                work.push_front(presence_or_flush);
+            later if !batch.is_empty() => {
+                work.push_front(later);
                 break;
             }
             Queued::Flush { session } => {
                 state.put_back(work);
                 return Step::Flush(session);
+            }
+            Queued::Work(one) => {
+                state.put_back(work);
+                return Step::Work(one);
             }
             presence @ Queued::Presence { session, .. } => {
                 if apply_presence(&mut state, presence) {

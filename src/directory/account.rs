@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::{Numbered, Outbox, Written};
+use super::{Numbered, Outbox, Told, Written};
 use crate::jid::Jid;
 use crate::stanza::{Stanza, StanzaError};
 
@@ -67,6 +68,12 @@ pub struct Resource {
     pub priority: Option<i8>,
     /// What the last presence said.
     pub show: Show,
+    /// The last available presence, as it is shown to others; `None` while there is none.
+    pub presence: Option<Stanza>,
+    /// Whether the session has asked for the roster: it gets the pushes (RFC 6121 §2.2).
+    pub interested: bool,
+    /// Who has been told that it is available.
+    pub told: Arc<Told>,
     /// Where stanzas for this session go.
     pub outbox: Arc<Outbox>,
     /// What the operator sees of it.
@@ -97,11 +104,11 @@ pub enum Queued {
     Presence {
         /// The session.
         session: u64,
-        /// Its priority; `None`: unavailable.
-        priority: Option<i8>,
-        /// What the presence said.
-        show: Show,
+        /// The presence; `None`: unavailable.
+        presence: Option<Stanza>,
     },
+    /// Something that waits while nothing else may change or reach this account.
+    Work(Work),
     /// A session could not take all that was sent to it and has room again: fetch what went to the spool meanwhile.
     Flush {
         /// The session.
@@ -124,6 +131,9 @@ pub enum Queued {
         receipt: oneshot::Sender<Outcome>,
     },
 }
+
+/// Work of the account turn. It runs on whichever worker holds the turn; the account is locked only where it locks it.
+pub type Work = Box<dyn FnOnce(Arc<Account>) -> Pin<Box<dyn Future<Output = ()>>> + Send + 'static>;
 
 /// What the holder of a turn does next.
 pub enum TurnWork {

@@ -9,9 +9,11 @@
 
 mod account;
 mod outbox;
+mod told;
 
-pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, TurnWork};
+pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, TurnWork, Work};
 pub use outbox::{Closing, Drained, Insured, Item, Numbered, Outbox, Progress, Pushed, Written};
+pub use told::{DIRECTED_MAX, Told, Turned};
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::directory::Told;
 use crate::jid::Jid;
 use crate::stanza::{Stanza, StanzaError};
 
@@ -63,6 +64,8 @@ pub struct Peer {
     pub addr: Option<SocketAddr>,
     /// Present when the stream is encrypted.
     pub tls: Option<TlsInfo>,
+    /// Who has been told that the session is available.
+    pub told: Arc<Told>,
     /// `sess.vars`: plain data that scripts keep with the session across generations. Bounded by the script engine.
     pub vars: Mutex<serde_json::Map<String, serde_json::Value>>,
 }
@@ -139,4 +142,10 @@ pub trait Outbox {
     /// Queues `stanza` for routing; `hops` is that of the event that caused it plus one. False when the hop limit or the
     /// queue's bound refuses it.
     fn send(&self, stanza: Stanza, hops: u8) -> bool;
+
+    /// Queues one stanza for many: each of `to` gets it, its body shared. One place in the queue, however many they are.
+    fn fan_out(&self, stanza: Stanza, to: Vec<Jid>, hops: u8) -> bool;
+
+    /// Queues stanzas that belong together, in order, in one place.
+    fn send_all(&self, stanzas: Vec<Stanza>, hops: u8) -> bool;
 }

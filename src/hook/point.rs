@@ -14,8 +14,16 @@ pub enum Point {
     ClientPresenceRecv,
     /// A client sent an iq.
     ClientIqRecv,
+    /// A session has become available.
+    InitialPresence,
+    /// An available session has changed its presence.
+    SubsequentPresence,
+    /// An available session is so no longer.
+    UnavailablePresence,
     /// A stanza is about to be routed.
     Route,
+    /// A subscription or a probe has come for a local user.
+    SubscriptionRecv,
     /// A stanza is about to be given to a local user.
     Deliver,
 }
@@ -90,6 +98,33 @@ pub const POINTS: &[PointInfo] = &[
         doc: "A client sent an iq.",
     },
     PointInfo {
+        point: Point::InitialPresence,
+        name: "initial_presence",
+        args: STANZA,
+        verdicts: &["next"],
+        default: "nothing",
+        since: "0.1",
+        doc: "A session has become available, and its own account knows. `msys.xmpp.presence` tells the contacts.",
+    },
+    PointInfo {
+        point: Point::SubsequentPresence,
+        name: "subsequent_presence",
+        args: STANZA,
+        verdicts: &["next"],
+        default: "nothing",
+        since: "0.1",
+        doc: "A session that was available has sent another presence.",
+    },
+    PointInfo {
+        point: Point::UnavailablePresence,
+        name: "unavailable_presence",
+        args: STANZA,
+        verdicts: &["next"],
+        default: "nothing",
+        since: "0.1",
+        doc: "A session has said that it is unavailable, or has ended without a word. Comes too when it was never available but has sent presence to somebody.",
+    },
+    PointInfo {
         point: Point::Route,
         name: "route",
         args: STANZA,
@@ -97,6 +132,15 @@ pub const POINTS: &[PointInfo] = &[
         default: "the stanza goes where its `to` says",
         since: "0.1",
         doc: "Any stanza, from a client or a script, before its way is chosen. A handler may change `to`.",
+    },
+    PointInfo {
+        point: Point::SubscriptionRecv,
+        name: "subscription_recv",
+        args: STANZA,
+        verdicts: ALL,
+        default: "a subscription goes to the user's available resources, a probe nowhere",
+        since: "0.1",
+        doc: "Presence of type subscribe, subscribed, unsubscribe, unsubscribed or probe for a local user.",
     },
     PointInfo {
         point: Point::Deliver,

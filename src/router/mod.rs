@@ -3,6 +3,7 @@
 //! A stanza's way is a small state machine over the hook points `client_*_recv`, `route` and `deliver`, so that it runs
 //! straight through without an allocation when no handler waits, and can be put aside and resumed when one does.
 
+mod presence;
 mod queue;
 mod trace;
 
@@ -14,12 +15,15 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::delivery::{Delivered, Delivery, Receipt};
-use crate::directory::Show;
+use crate::directory::Told;
 use crate::hook::{Bus, Event, Fired, Outbox, Peer, PeerKind, Point, Verdict, Waiting};
 use crate::jid::Jid;
 use crate::observe::Counters;
 use crate::observe::trace::Registry;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
+
+/// Queued stanzas that are routed before others have their turn.
+const DRAIN_MAX: usize = 256;
 
 /// What a worker routes with.
 pub struct Router {
@@ -181,6 +185,9 @@ impl Router {
     fn default(&self, point: Point, event: Event) -> Next {
         match point {
             Point::SessionBound | Point::SessionClosed => Next::End(event, Ended::quietly("")),
+            Point::InitialPresence | Point::SubsequentPresence | Point::UnavailablePresence => {
+                Next::End(event, Ended::quietly("took effect"))
+            }
             Point::ClientMessageRecv => {
                 let mut event = event;
                 if let Some(stanza) = event.stanza.as_mut()
@@ -191,7 +198,7 @@ impl Router {
                 }
                 Next::Point(Point::Route, event)
             }
-            Point::ClientPresenceRecv => self.own_presence(event),
+            Point::ClientPresenceRecv => self.presence(event),
             Point::ClientIqRecv => {
                 if event
                     .stanza
@@ -203,42 +210,12 @@ impl Router {
                 Next::Point(Point::Route, event)
             }
             Point::Route => self.way(event),
+            Point::SubscriptionRecv if presence::is_probe(&event) => {
+                Next::End(event, Ended::quietly("nobody answers probes"))
+            }
+            Point::SubscriptionRecv => Next::Point(Point::Deliver, event),
             Point::Deliver => self.deliver(event),
         }
-    }
-
-    /// Presence without `to` takes effect for the session (RFC 6121 §4); other presence is routed.
-    fn own_presence(&self, mut event: Event) -> Next {
-        let Some(stanza) = event.stanza.take() else {
-            return Next::End(event, Ended::quietly("no stanza"));
-        };
-        if stanza.to().is_some() {
-            event.stanza = Some(stanza);
-            return Next::Point(Point::Route, event);
-        }
-        let jid = event.peer.jid.clone();
-        let priority = match stanza.type_() {
-            "" => Some(stanza.priority()),
-            "unavailable" => None,
-            // Everything else is for somebody, and this is for nobody.
-            _ => {
-                event.stanza = Some(stanza);
-                return refuse(event, Condition::BadRequest);
-            }
-        };
-        let show = Show {
-            show: stanza.show(),
-            status: stanza.status(),
-        };
-        self.delivery.presence(&jid, event.peer.id, priority, show);
-        if event.trace.is_some() {
-            event.stanza = Some(stanza.clone());
-        }
-        // RFC 6121 §4.2.2: the user's own available resources hear it, this one included.
-        let mut own = stanza;
-        own.set_to(Some(jid.to_bare()));
-        self.delivery.deliver(own);
-        Next::End(event, Ended::quietly("took effect"))
     }
 
     /// RFC 6120 §10: by the domain of `to`.
@@ -247,11 +224,19 @@ impl Router {
             return refuse(event, Condition::JidMalformed);
         };
         if !(self.config)().is_local_domain(to.domain()) {
-            // Federation comes later; until then no other domain can be reached.
-            return refuse(event, Condition::RemoteServerNotFound);
+            // Federation comes later; until then no other domain can be reached. Who did not ask is not told.
+            return match event.peer.kind {
+                PeerKind::Internal if presence::is_presence(&event) => {
+                    Next::End(event, Ended::quietly("no way to that domain"))
+                }
+                _ => refuse(event, Condition::RemoteServerNotFound),
+            };
         }
         if to.local().is_none() {
             return refuse(event, Condition::ServiceUnavailable);
+        }
+        if presence::is_subscription(&event) {
+            return Next::Point(Point::SubscriptionRecv, event);
         }
         Next::Point(Point::Deliver, event)
     }
@@ -314,16 +299,19 @@ impl Router {
         Routed::Done(Outcome { answers, receipt })
     }
 
-    /// Routes what scripts and services have queued, until nothing is left.
+    /// Routes what scripts and services have queued, [`DRAIN_MAX`] at a time: what is left is for
+    /// [`Router::drain_always`], so that a long fan-out does not hold up the worker.
     pub fn drain(self: &Rc<Self>) {
-        while let Some((stanza, hops)) = self.queue.next() {
-            let from = stanza.from().or(stanza.to()).cloned();
-            let Some(from) = from else { continue };
-            match self.route(&internal_peer(from), stanza, hops) {
+        for _ in 0..DRAIN_MAX {
+            let Some(next) = self.queue.next() else {
+                return;
+            };
+            match self.route(&next.sender, next.stanza, next.hops) {
                 Routed::Done(_) => {}
                 Routed::Wait(parked) => self.finish_later(parked),
             }
         }
+        self.queue.leave();
     }
 
     /// Runs [`Router::drain`] whenever something is queued outside a session's turn, for ever.
@@ -331,6 +319,7 @@ impl Router {
         loop {
             self.queue.filled().await;
             self.drain();
+            tokio::task::yield_now().await;
         }
     }
 
@@ -367,6 +356,7 @@ fn internal_peer(jid: Jid) -> Arc<Peer> {
         jid,
         addr: None,
         tls: None,
+        told: Arc::new(Told::default()),
         vars: parking_lot::Mutex::default(),
     })
 }

@@ -185,6 +185,37 @@ impl Hub {
     /// # Errors
     /// Says why the stanza was not queued.
     pub(super) fn send(&self, mut stanza: Stanza) -> Result<(), SendError> {
+        self.stamp(&mut stanza)?;
+        if stanza.to().is_none() {
+            return Err(SendError::NoTo);
+        }
+        let hops = self.hops()?;
+        if let Some(sent) = self.0.sent.borrow_mut().as_mut() {
+            return keep(sent, [stanza]);
+        }
+        queued(self.0.outbox.send(stanza, hops))
+    }
+
+    /// Sends one stanza to each of `to`, its body shared.
+    ///
+    /// # Errors
+    /// See [`Hub::send`].
+    pub(super) fn fan_out(&self, mut stanza: Stanza, to: Vec<Jid>) -> Result<(), SendError> {
+        self.stamp(&mut stanza)?;
+        let hops = self.hops()?;
+        if let Some(sent) = self.0.sent.borrow_mut().as_mut() {
+            let copies = to.into_iter().map(|to| {
+                let mut copy = stanza.clone();
+                copy.set_to(Some(to));
+                copy
+            });
+            return keep(sent, copies);
+        }
+        queued(to.is_empty() || self.0.outbox.fan_out(stanza, to, hops))
+    }
+
+    /// `from` is at a domain of ours.
+    fn stamp(&self, stanza: &mut Stanza) -> Result<(), SendError> {
         let host = self.host();
         match stanza.from() {
             Some(from) if host.serves(from.domain()) => {}
@@ -194,29 +225,37 @@ impl Hub {
                 stanza.set_from(Some(Jid::new(&domain).map_err(|_| SendError::NoDomain)?));
             }
         }
-        if stanza.to().is_none() {
-            return Err(SendError::NoTo);
-        }
-        let hops = self
-            .0
-            .current
-            .borrow()
-            .as_ref()
-            .map_or(0, |call| call.hops.get())
-            .saturating_add(1);
+        Ok(())
+    }
+
+    /// One more than what caused the current call.
+    fn hops(&self) -> Result<u8, SendError> {
+        let current = self.0.current.borrow();
+        let caused = current.as_ref().map_or(0, |call| call.hops.get());
+        let hops = caused.saturating_add(1);
         if hops > MAX_HOPS {
             return Err(SendError::Hops);
         }
-        if let Some(sent) = self.0.sent.borrow_mut().as_mut() {
-            let room = sent.len() < MAX_SENT;
-            if room {
-                sent.push(stanza);
-            }
-            return if room { Ok(()) } else { Err(SendError::Full) };
-        }
-        let queued = self.0.outbox.send(stanza, hops);
-        if queued { Ok(()) } else { Err(SendError::Full) }
+        Ok(hops)
     }
+}
+
+/// In a selftest.
+fn keep(
+    sent: &mut Vec<Stanza>,
+    stanzas: impl IntoIterator<Item = Stanza>,
+) -> Result<(), SendError> {
+    for stanza in stanzas {
+        if sent.len() >= MAX_SENT {
+            return Err(SendError::Full);
+        }
+        sent.push(stanza);
+    }
+    Ok(())
+}
+
+fn queued(queued: bool) -> Result<(), SendError> {
+    if queued { Ok(()) } else { Err(SendError::Full) }
 }
 
 /// Why a script's stanza was not queued.

@@ -101,16 +101,17 @@ impl Authenticate for Login {
             .map_err(|_| StanzaError::new(Condition::BadRequest))?;
         let mut about = self.about.clone();
         about.bound_at_ms = self.clock.monotonic_ms();
-        let outbox = self
-            .delivery
-            .bind(&jid, self.id, about)
-            .map_err(|error| match error {
-                BindError::TooMany => StanzaError::new(Condition::ResourceConstraint),
-            })?;
+        let (outbox, told) =
+            self.delivery
+                .bind(&jid, self.id, about)
+                .map_err(|error| match error {
+                    BindError::TooMany => StanzaError::new(Condition::ResourceConstraint),
+                })?;
         *self.registered.borrow_mut() = Some(Registered {
             id: self.id,
             jid: jid.clone(),
             outbox,
+            told,
         });
         Ok(jid)
     }

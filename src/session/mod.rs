@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::config::PeerSettings;
-use crate::directory::{Closing, Outbox};
+use crate::directory::{Closing, Outbox, Told};
 use crate::hook::{Outbox as _, Peer, PeerKind, Point};
 use crate::jid::Jid;
 use crate::net::tls::Tls;
@@ -69,6 +69,8 @@ pub struct Registered {
     pub jid: Jid,
     /// Where others put stanzas for it.
     pub outbox: Arc<Outbox>,
+    /// Who has been told that it is available.
+    pub told: Arc<Told>,
 }
 
 /// Why a session ends.
@@ -151,6 +153,7 @@ impl Session {
             jid: registered.jid.clone(),
             addr,
             tls: bound.tls,
+            told: registered.told.clone(),
             vars: parking_lot::Mutex::default(),
         });
         let deadline = shared.timers.deadline();
@@ -245,6 +248,7 @@ impl Session {
             self.shared.queue.send(bounce, 0);
         }
         router.counters().sessions_closed.one();
+        router.gone(&self.peer);
         router.announce(Point::SessionClosed, &self.peer);
         router.drain();
     }

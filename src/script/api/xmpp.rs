@@ -21,6 +21,9 @@ use super::timer::delay;
 /// How long `xmpp.receive` waits when it is not told, in seconds.
 const RECEIVE: f64 = 60.0;
 
+/// Most addresses of one `xmpp.fanout`.
+const FANOUT_MAX: usize = 10_000;
+
 const DOC: ModuleDoc = ModuleDoc {
     name: "xmpp",
     doc: "Verdicts, sending, who is there, conversations. The verdicts are `xmpp.NEXT` (not mine: go on), `xmpp.DONE` (handled), `xmpp.DROP` (throw it away), `xmpp.reject(...)`; to return nothing means next.",
@@ -48,6 +51,12 @@ const DOC: ModuleDoc = ModuleDoc {
             args: &[("stanza", "stanza|xmlnode")],
             returns: "boolean, string?",
             doc: "Sends a stanza. It is routed after the current one; false and the reason when it cannot be.",
+        },
+        FunctionDoc {
+            name: ".fanout",
+            args: &[("stanza", "stanza|xmlnode"), ("to", "(jid|string)[]")],
+            returns: "boolean, string?",
+            doc: "Sends one stanza to each of the addresses, at most 10,000. They are routed after the current one and share one body.",
         },
         FunctionDoc {
             name: ".message",
@@ -166,6 +175,20 @@ fn install_sending(lua: &Lua, hub: &Hub, table: &Table) -> mlua::Result<()> {
     table.set(
         "routeStanza",
         lua.create_function(move |lua, what: Value| Ok(said(at.send(own_stanza(lua, &what)?))))?,
+    )?;
+    let at = hub.clone();
+    table.set(
+        "fanout",
+        lua.create_function(move |lua, (what, to): (Value, Table)| {
+            if to.raw_len() > FANOUT_MAX {
+                return Err(LuaError::runtime(format!(
+                    "xmpp.fanout takes at most {FANOUT_MAX} addresses"
+                )));
+            }
+            let to: Vec<JidArg> = to.sequence_values().collect::<mlua::Result<_>>()?;
+            let to = to.into_iter().map(|to| to.0).collect();
+            Ok(said(at.fan_out(own_stanza(lua, &what)?, to)))
+        })?,
     )?;
     Ok(())
 }

@@ -66,6 +66,18 @@ impl Host for FakeHost {
 struct FakeOutbox(RefCell<Vec<(Stanza, u8)>>);
 
 impl Outbox for FakeOutbox {
+    fn fan_out(&self, stanza: Stanza, to: Vec<Jid>, hops: u8) -> bool {
+        to.into_iter().all(|to| {
+            let mut copy = stanza.clone();
+            copy.set_to(Some(to));
+            self.send(copy, hops)
+        })
+    }
+
+    fn send_all(&self, stanzas: Vec<Stanza>, hops: u8) -> bool {
+        stanzas.into_iter().all(|stanza| self.send(stanza, hops))
+    }
+
     fn send(&self, stanza: Stanza, hops: u8) -> bool {
         self.0.borrow_mut().push((stanza, hops));
         true
@@ -266,6 +278,7 @@ fn event(stanza: &Stanza) -> Event {
             jid: Jid::new("alice@localhost/pc").unwrap(),
             addr: Some("127.0.0.1:4711".parse().unwrap()),
             tls: None,
+            told: Arc::default(),
             vars: parking_lot::Mutex::default(),
         }),
         stanza: Some(stanza.clone()),
