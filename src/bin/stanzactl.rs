@@ -4,8 +4,9 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Command as Usage, error::ErrorKind};
-use serde_json::Value;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command as Usage};
+use serde_json::{Value, json};
 use stanzad::control::{
     self, Answer, Answers, ArgKind, COMMANDS, ClientError, Command, Complaint, GROUPS, Reply,
     Request, Unreachable,
@@ -14,8 +15,10 @@ use stanzad::control::{
 /// Why stanzactl gives up; each has its exit code.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("{}", complaint(.0))]
+    #[error("{}", .0.message)]
     Refused(Complaint),
+    #[error("{}", .0.message)]
+    Mistaken(Complaint),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
     #[error(transparent)]
@@ -33,33 +36,103 @@ enum Failure {
 }
 
 impl Failure {
-    fn code(&self) -> u8 {
+    fn exit(&self) -> u8 {
         match self {
             Failure::Refused(_) | Failure::Output(_) => 1,
-            Failure::NoTerminal(_) | Failure::PasswordsDiffer | Failure::NoPassword => 2,
+            Failure::Mistaken(_)
+            | Failure::NoTerminal(_)
+            | Failure::PasswordsDiffer
+            | Failure::NoPassword => 2,
             Failure::Unreachable(_) | Failure::Client(_) => 3,
+        }
+    }
+
+    /// As the daemon complains.
+    fn complaint(&self) -> Complaint {
+        let code = match self {
+            Failure::Refused(complaint) | Failure::Mistaken(complaint) => return complaint.clone(),
+            Failure::Unreachable(_) => "unreachable",
+            Failure::Client(_) => "broken",
+            Failure::NoTerminal(_) | Failure::NoPassword => "no-password",
+            Failure::PasswordsDiffer => "passwords-differ",
+            Failure::Output(_) => "output",
+        };
+        Complaint {
+            code: code.to_owned(),
+            message: self.to_string(),
+            hint: None,
+        }
+    }
+
+    /// Says what went wrong: to programs on standard output, where they read answers, to people on standard error.
+    fn tell(&self, json: bool) {
+        let complaint = self.complaint();
+        if json {
+            let error = json!({ "error": complaint });
+            // Whoever has closed our output learns it from the exit code.
+            let _ = writeln!(io::stdout(), "{error:#}");
+            return;
+        }
+        eprintln!("stanzactl: {}", complaint.message);
+        if let Some(hint) = complaint.hint {
+            eprintln!("  {hint}");
         }
     }
 }
 
-fn complaint(complaint: &Complaint) -> String {
-    match &complaint.hint {
-        Some(hint) => format!("{}\n  {hint}", complaint.message),
-        None => complaint.message.clone(),
-    }
-}
-
 fn main() -> ExitCode {
-    let matches = usage().get_matches();
-    match run(&matches) {
+    let (done, json) = match usage().try_get_matches() {
+        Ok(matches) => (run(&matches), chosen(&matches).1.get_flag("json")),
+        Err(error) => (mistaken(&error), asks_for_json()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads us has read enough: `stanzactl trace a@x | head`.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("stanzactl: {failure}");
-            ExitCode::from(failure.code())
+            failure.tell(json);
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+/// What was typed, options left out.
+fn typed() -> Vec<String> {
+    let mut words = Vec::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        if arg == "--socket" {
+            args.next();
+        } else if !arg.starts_with('-') {
+            words.push(arg);
+        }
+    }
+    words
+}
+
+/// Whether `--json` was typed, on a command line that cannot be parsed.
+fn asks_for_json() -> bool {
+    std::env::args().skip(1).any(|arg| arg == "--json")
+}
+
+/// A command line that clap refuses, or that only asks for help.
+fn mistaken(error: &clap::Error) -> Result<(), Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(error.print()?),
+        ErrorKind::InvalidSubcommand => {
+            Err(Failure::Mistaken(control::unknown(&typed().join(" "))))
+        }
+        _ => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let (message, hint) = text.trim_end().split_once("\n\n").unwrap_or((text, ""));
+            Err(Failure::Mistaken(Complaint {
+                code: "usage".to_owned(),
+                message: message.trim_end().to_owned(),
+                hint: Some(hint.replace("\n\n", "\n  ")).filter(|hint| !hint.is_empty()),
+            }))
         }
     }
 }
@@ -71,8 +144,6 @@ fn usage() -> Usage {
         .about("Asks a running stanzad")
         .after_help("Exit codes: 0 done, 1 the daemon said no, 2 this command line is wrong, 3 no daemon answers.")
         .disable_help_subcommand(true)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
         .arg(
             clap::Arg::new("socket")
                 .long("socket")
@@ -89,15 +160,10 @@ fn usage() -> Usage {
                 .help("Print JSON"),
         );
     for (group, about) in GROUPS {
-        let words = COMMANDS.iter().filter_map(|command| {
-            let (first, second) = command.name.split_once(' ')?;
-            (first == *group).then(|| subcommand(second, command))
-        });
+        let words = Command::of_group(group).map(|(word, command)| subcommand(word, command));
         usage = usage.subcommand(
             Usage::new(*group)
                 .about(*about)
-                .subcommand_required(true)
-                .arg_required_else_help(true)
                 .disable_help_subcommand(true)
                 .subcommands(words),
         );
@@ -111,11 +177,22 @@ fn usage() -> Usage {
 
 fn subcommand(word: &'static str, command: &'static Command) -> Usage {
     let mut usage = Usage::new(word).about(command.help);
+    if !command.manual.is_empty() {
+        usage = usage.long_about(format!("{}.\n\n{}", command.help, command.manual));
+    }
     for arg in command.args {
+        let positional = clap::Arg::new(arg.name)
+            .value_name(arg.name.to_uppercase())
+            .required(!arg.optional)
+            .help(arg.help);
         usage = usage.arg(match arg.kind {
-            ArgKind::Address => clap::Arg::new(arg.name)
-                .value_name(arg.name.to_uppercase())
-                .required(!arg.optional)
+            ArgKind::Address | ArgKind::Word => positional,
+            ArgKind::Choice(words) => positional.value_parser(words.to_vec()),
+            ArgKind::Rest => positional.num_args(1..),
+            ArgKind::Count => clap::Arg::new(arg.name)
+                .long(arg.name)
+                .value_name("N")
+                .value_parser(clap::builder::StringValueParser::new())
                 .help(arg.help),
             ArgKind::Secret => clap::Arg::new(arg.name)
                 .long(format!("{}-stdin", arg.name))
@@ -127,32 +204,68 @@ fn subcommand(word: &'static str, command: &'static Command) -> Usage {
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let (command, args) = chosen(matches);
+    let (name, args) = chosen(matches);
+    let json = args.get_flag("json");
+    let Some(command) = Command::find(&name) else {
+        // The first word of several, or none at all: what is there?
+        return list_commands(&name, json);
+    };
     let mut request = Request {
         command: command.name.to_owned(),
         args: Default::default(),
     };
     // Before anybody types a password: is there a daemon to take it?
-    let stream = control::connect(args.get_one::<PathBuf>("socket").map(PathBuf::as_path))?;
+    let stream = if command.needs_daemon() {
+        let named = args.get_one::<PathBuf>("socket").map(PathBuf::as_path);
+        Some(control::connect(named)?)
+    } else {
+        None
+    };
     for arg in command.args {
         let value = match arg.kind {
-            ArgKind::Address => args.get_one::<String>(arg.name).cloned(),
+            ArgKind::Rest => args.get_many::<String>(arg.name).map(|words| {
+                let words: Vec<&str> = words.map(String::as_str).collect();
+                words.join(" ")
+            }),
             ArgKind::Secret if args.get_flag(arg.name) => Some(secret_from_stdin()?),
             ArgKind::Secret => Some(secret_from_terminal(arg.name, &request)?),
+            _ => args.get_one::<String>(arg.name).cloned(),
         };
         request
             .args
             .extend(value.map(|value| (arg.name.to_owned(), value)));
     }
-    show(
-        command,
-        Answers::ask(stream, &request)?,
-        args.get_flag("json"),
-    )
+    match stream {
+        Some(stream) => show(command, Answers::ask(stream, &request)?, json),
+        None => show_here(command, &request, json),
+    }
 }
 
-/// The row of the table that the command line names, and its arguments.
-fn chosen(matches: &ArgMatches) -> (&'static Command, &ArgMatches) {
+/// What `help` says of the commands that begin with `words`.
+fn list_commands(words: &str, json: bool) -> Result<(), Failure> {
+    let mut request = Request {
+        command: "help".to_owned(),
+        args: Default::default(),
+    };
+    request.args.insert("command".to_owned(), words.to_owned());
+    match Command::find("help") {
+        Some(help) => show_here(help, &request, json),
+        None => Err(Failure::Mistaken(control::unknown(words))),
+    }
+}
+
+/// The answer of a command that needs no daemon.
+fn show_here(command: &Command, request: &Request, json: bool) -> Result<(), Failure> {
+    let answers = control::answer_here(request);
+    // Nobody but the command line can be wrong here.
+    match show(command, answers.into_iter().map(Ok), json) {
+        Err(Failure::Refused(complaint)) => Err(Failure::Mistaken(complaint)),
+        done => done,
+    }
+}
+
+/// The name that the command line gives, whole or only begun, and its arguments.
+fn chosen(matches: &ArgMatches) -> (String, &ArgMatches) {
     let mut name = String::new();
     let mut args = matches;
     while let Some((word, inner)) = args.subcommand() {
@@ -162,15 +275,7 @@ fn chosen(matches: &ArgMatches) -> (&'static Command, &ArgMatches) {
         name += word;
         args = inner;
     }
-    match Command::find(&name) {
-        Some(command) => (command, args),
-        None => usage()
-            .error(
-                ErrorKind::InvalidSubcommand,
-                format!("there is no command `{name}`"),
-            )
-            .exit(),
-    }
+    (name, args)
 }
 
 fn secret_from_stdin() -> Result<String, Failure> {
@@ -194,7 +299,11 @@ fn secret_from_terminal(name: &str, request: &Request) -> Result<String, Failure
     Ok(first)
 }
 
-fn show(command: &Command, answers: Answers, json: bool) -> Result<(), Failure> {
+fn show(
+    command: &Command,
+    answers: impl Iterator<Item = Result<Reply, ClientError>>,
+    json: bool,
+) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for answer in answers {
         match answer? {
@@ -224,14 +333,15 @@ fn show_live(row: &Value, json: bool) -> Result<(), Failure> {
 
 fn show_all(command: &Command, rows: Vec<Value>, value: &Value, json: bool) -> Result<(), Failure> {
     let text = match command.answer {
-        Answer::Rows(_) if json => format!("{:#}\n", Value::Array(rows)),
-        Answer::Rows(_) if rows.is_empty() => {
+        Answer::Rows(_) | Answer::Listing { .. } if json => {
+            format!("{:#}\n", Value::Array(rows))
+        }
+        Answer::Rows(_) | Answer::Listing { .. } if rows.is_empty() => {
             eprintln!("(none)");
             String::new()
         }
-        Answer::Rows(columns) => control::table(columns, &rows),
         _ if json => format!("{value:#}\n"),
-        Answer::Record(keys) | Answer::Live(keys) => control::record(keys, value),
+        _ => control::shown(command, &rows, value),
     };
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -1,5 +1,7 @@
 //! The table of commands.
 
+use super::shape::{Answer, Arg, ArgKind};
+
 /// What a command does; one per row of [`COMMANDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -31,39 +33,6 @@ pub(super) enum Verb {
     Shutdown,
 }
 
-/// What an argument is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArgKind {
-    /// An address or a domain.
-    Address,
-    /// Asked for on the terminal or read from standard input, never given on a command line, never logged.
-    Secret,
-}
-
-/// One argument.
-#[derive(Clone, Copy, Debug)]
-pub struct Arg {
-    /// Its name in a request.
-    pub name: &'static str,
-    /// What it is.
-    pub kind: ArgKind,
-    /// Whether it may be left out.
-    pub optional: bool,
-    /// One line.
-    pub help: &'static str,
-}
-
-/// The shape of the answer; the names are the keys of its JSON, in the order in which people see them.
-#[derive(Clone, Copy, Debug)]
-pub enum Answer {
-    /// One object.
-    Record(&'static [&'static str]),
-    /// Objects, one a line.
-    Rows(&'static [&'static str]),
-    /// Objects as they happen, until the client closes.
-    Live(&'static [&'static str]),
-}
-
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
@@ -77,18 +46,22 @@ pub struct Command {
     pub answer: Answer,
     /// One line.
     pub help: &'static str,
+    /// What the manual says beside that: whole sentences, or nothing.
+    pub manual: &'static str,
 }
 
 const USER: Arg = Arg {
     name: "jid",
     kind: ArgKind::Address,
     optional: false,
+    from: Some(("user list", "jid")),
     help: "the user's address, like alice@localhost",
 };
 const PASSWORD: Arg = Arg {
     name: "password",
     kind: ArgKind::Secret,
     optional: false,
+    from: None,
     help: "the password",
 };
 
@@ -104,9 +77,19 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Help,
         name: "help",
-        args: &[],
-        answer: Answer::Rows(&["command", "help"]),
-        help: "Lists the commands",
+        args: &[Arg {
+            name: "command",
+            kind: ArgKind::Rest,
+            optional: true,
+            from: None,
+            help: "a command or the first word of several",
+        }],
+        answer: Answer::Listing {
+            keys: &["command", "usage", "help", "manual", "arguments", "keys"],
+            shown: &[("usage", "COMMAND"), ("help", "")],
+        },
+        help: "Lists the commands, or shows what one does",
+        manual: "Needs no daemon. A first word alone, like `stanzactl user`, lists its commands likewise.",
     },
     Command {
         verb: Verb::Version,
@@ -114,6 +97,7 @@ pub const COMMANDS: &[Command] = &[
         args: &[],
         answer: Answer::Record(&["version"]),
         help: "Shows the daemon's version",
+        manual: "",
     },
     Command {
         verb: Verb::Summary,
@@ -135,6 +119,7 @@ pub const COMMANDS: &[Command] = &[
             "counters",
         ]),
         help: "Shows what runs, where, since when, and what was counted",
+        manual: "",
     },
     Command {
         verb: Verb::UserAdd,
@@ -142,6 +127,7 @@ pub const COMMANDS: &[Command] = &[
         args: &[USER, PASSWORD],
         answer: Answer::Record(&["jid"]),
         help: "Makes a user",
+        manual: "",
     },
     Command {
         verb: Verb::UserPasswd,
@@ -149,6 +135,7 @@ pub const COMMANDS: &[Command] = &[
         args: &[USER, PASSWORD],
         answer: Answer::Record(&["jid"]),
         help: "Changes a user's password and closes its sessions",
+        manual: "",
     },
     Command {
         verb: Verb::UserDelete,
@@ -156,6 +143,7 @@ pub const COMMANDS: &[Command] = &[
         args: &[USER],
         answer: Answer::Record(&["jid", "sessions_closed"]),
         help: "Removes a user and the messages that wait for it, and closes its sessions",
+        manual: "",
     },
     Command {
         verb: Verb::UserList,
@@ -164,10 +152,12 @@ pub const COMMANDS: &[Command] = &[
             name: "domain",
             kind: ArgKind::Address,
             optional: true,
+            from: None,
             help: "only users of this domain",
         }],
         answer: Answer::Rows(&["jid", "sessions", "waiting"]),
         help: "Lists users, how many sessions each has and how many messages wait",
+        manual: "",
     },
     Command {
         verb: Verb::SessionList,
@@ -183,6 +173,7 @@ pub const COMMANDS: &[Command] = &[
             "age_seconds",
         ]),
         help: "Lists who is logged in; without a priority: not available",
+        manual: "",
     },
     Command {
         verb: Verb::ScriptList,
@@ -190,6 +181,7 @@ pub const COMMANDS: &[Command] = &[
         args: &[],
         answer: Answer::Rows(&["name", "file", "generation", "state", "errors"]),
         help: "Lists the scripts, the generation that runs and how often each failed",
+        manual: "",
     },
     Command {
         verb: Verb::ScriptReload,
@@ -197,6 +189,7 @@ pub const COMMANDS: &[Command] = &[
         args: &[],
         answer: Answer::Record(&["generation", "report"]),
         help: "Loads every script again, all or nothing, as a save does",
+        manual: "",
     },
     Command {
         verb: Verb::Hooks,
@@ -204,6 +197,7 @@ pub const COMMANDS: &[Command] = &[
         args: &[],
         answer: Answer::Rows(&["point", "band", "handler"]),
         help: "Lists what runs at each hook point, in order",
+        manual: "",
     },
     Command {
         verb: Verb::Trace,
@@ -212,12 +206,14 @@ pub const COMMANDS: &[Command] = &[
             name: "jid",
             kind: ArgKind::Address,
             optional: false,
+            from: Some(("user list", "jid")),
             help: "a user, one of its resources, or a domain",
         }],
         answer: Answer::Live(&[
             "when", "kind", "id", "from", "to", "steps", "fate", "missed",
         ]),
         help: "Follows stanzas live: which hooks ran, their verdicts, how long each took, where the stanza went",
+        manual: "",
     },
     Command {
         verb: Verb::Shutdown,
@@ -225,44 +221,9 @@ pub const COMMANDS: &[Command] = &[
         args: &[],
         answer: Answer::Record(&[]),
         help: "Stops the daemon as SIGTERM does: sessions are closed, nothing accepted is lost",
+        manual: "",
     },
 ];
-
-impl Command {
-    /// The command of that name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<&'static Command> {
-        COMMANDS.iter().find(|command| command.name == name)
-    }
-
-    /// The command whose name is nearest to `given`, if one is near.
-    #[must_use]
-    pub fn nearest(given: &str) -> Option<&'static str> {
-        /// Below this likeness a suggestion would be a guess.
-        const LIKE: f64 = 0.8;
-        COMMANDS
-            .iter()
-            .map(|command| (strsim::jaro_winkler(command.name, given), command.name))
-            .filter(|(likeness, _)| *likeness >= LIKE)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, name)| name)
-    }
-
-    /// How it is typed: `user list [DOMAIN]`; secrets are not typed there.
-    #[must_use]
-    pub fn usage(&self) -> String {
-        let mut usage = self.name.to_owned();
-        for arg in self.args.iter().filter(|arg| arg.kind != ArgKind::Secret) {
-            let name = arg.name.to_uppercase();
-            usage += &if arg.optional {
-                format!(" [{name}]")
-            } else {
-                format!(" {name}")
-            };
-        }
-        usage
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -279,13 +240,15 @@ mod tests {
             if let Some((group, _)) = command.name.split_once(' ') {
                 assert!(GROUPS.iter().any(|(name, _)| *name == group), "{group}");
             }
+            for (index, arg) in command.args.iter().enumerate() {
+                let last = index + 1 == command.args.len();
+                assert!(arg.kind != ArgKind::Rest || last, "{}", command.name);
+                if let Some((source, key)) = arg.from {
+                    let source = Command::find(source).unwrap();
+                    assert!(source.answer.describe().1.contains(&key), "{key}");
+                    assert!(source.args.iter().all(|arg| arg.optional));
+                }
+            }
         }
-    }
-
-    #[test]
-    fn misspelt_command_has_a_nearest() {
-        assert_eq!(Command::nearest("sumary"), Some("summary"));
-        assert_eq!(Command::nearest("user ad"), Some("user add"));
-        assert_eq!(Command::nearest("zzz"), None);
     }
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Failure, Refused};
-use super::command::{COMMANDS, Verb};
+use super::command::Verb;
+use super::local;
 use super::protocol::{Fault, Request};
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Watch};
@@ -28,7 +29,7 @@ pub(super) async fn run<B: Backend>(
     request: &Request,
 ) -> Result<Outcome, Fault> {
     Ok(match verb {
-        Verb::Help => Outcome::Rows(help()),
+        Verb::Help => Outcome::Rows(local::help(request)?),
         Verb::Version => Outcome::Record(json!({ "version": env!("CARGO_PKG_VERSION") })),
         Verb::Summary => Outcome::Record(value(backend.summary().await?)?),
         Verb::UserAdd => {
@@ -64,13 +65,6 @@ pub(super) async fn run<B: Backend>(
         }
         Verb::Shutdown => Outcome::Shutdown,
     })
-}
-
-fn help() -> Vec<Value> {
-    COMMANDS
-        .iter()
-        .map(|command| json!({ "command": command.usage(), "help": command.help }))
-        .collect()
 }
 
 /// The object of one trace record; `missed` counts the records thrown away before it.

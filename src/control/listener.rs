@@ -18,9 +18,10 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::backend::Backend;
-use super::command::{ArgKind, Command};
+use super::command::Command;
 use super::dispatch::{self, Outcome};
 use super::protocol::{self, REQUEST_BYTES, Reply, Request};
+use super::shape::ArgKind;
 use crate::observe::trace::Watch;
 
 /// Connections served at a time; more wait in the socket's backlog.

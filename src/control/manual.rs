@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Answer, ArgKind, COMMANDS, Command};
+use super::{ArgKind, COMMANDS, Command};
 
 const HEAD: &str = "\
 # The console
@@ -29,25 +29,25 @@ lines of JSON: any number of `{\"row\": {...}}`, then one `{\"done\": ...}` or `
 ";
 
 fn section(command: &Command) -> String {
-    let mut out = format!("## {}\n\n{}.\n\n", command.usage(), command.help);
+    let mut out = format!("## {}\n\n{}.", command.usage(), command.help);
+    if !command.manual.is_empty() {
+        write!(out, " {}", command.manual).unwrap();
+    }
+    out += "\n\n";
     for arg in command.args {
         let how = match (arg.kind, arg.optional) {
             (ArgKind::Secret, _) => {
                 ", asked for twice on the terminal, or the first line of standard input with `--password-stdin`"
             }
-            (ArgKind::Address, true) => ", may be left out",
-            (ArgKind::Address, false) => "",
+            (_, true) => ", may be left out",
+            (_, false) => "",
         };
         writeln!(out, "- `{}`: {}{how}", arg.name, arg.help).unwrap();
     }
     if !command.args.is_empty() {
         out.push('\n');
     }
-    let (shape, keys) = match command.answer {
-        Answer::Record(keys) => ("One object", keys),
-        Answer::Rows(keys) => ("A list of objects", keys),
-        Answer::Live(keys) => ("An object for each stanza", keys),
-    };
+    let (shape, keys) = command.answer.describe();
     if !keys.is_empty() {
         writeln!(out, "{shape}: `{}`.\n", keys.join("`, `")).unwrap();
     }
@@ -92,7 +92,18 @@ the password is the first line of standard input.
 ";
 
 fn man_entry(command: &Command) -> String {
-    format!(".TP\n.B {}\n{}.\n", command.usage(), command.help)
+    let mut out = format!(".TP\n.B {}\n{}.\n", roff(&command.usage()), command.help);
+    if !command.manual.is_empty() {
+        writeln!(out, "{}", roff(command.manual)).unwrap();
+    }
+    out
+}
+
+/// Text for roff: no hyphens that turn into dashes, no code marks.
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('`', "")
 }
 
 /// Compares a generated file with what is kept, or writes it.

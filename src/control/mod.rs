@@ -9,10 +9,13 @@ mod client;
 mod command;
 mod dispatch;
 mod listener;
+mod local;
 #[cfg(test)]
 mod manual;
+mod nearest;
 mod protocol;
 mod render;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -21,10 +24,12 @@ pub use backend::{
     Summary, UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
-pub use command::{Answer, Arg, ArgKind, COMMANDS, Command, GROUPS};
+pub use command::{COMMANDS, Command, GROUPS};
 pub use listener::{BindError, Listener};
-pub use protocol::{Complaint, Reply, Request};
-pub use render::{record, table, trace};
+pub use local::answer_here;
+pub use protocol::{Complaint, Reply, Request, unknown};
+pub use render::{shown, trace};
+pub use shape::{Answer, Arg, ArgKind};
 
 /// The socket's name in a data or run directory.
 pub const SOCKET_NAME: &str = "stanzad.sock";

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::backend::Refused;
 use super::command::Command;
+use super::shape::ArgKind;
 use crate::observe::trace::TooManyWatchers;
 
 /// A request's longest line, in bytes.
@@ -65,6 +66,13 @@ pub(super) enum Fault {
     },
     #[error("`{command}` has no argument `{name}`")]
     UnknownArgument { command: &'static str, name: String },
+    #[error("`{given}` is no {name} of `{command}`")]
+    BadArgument {
+        command: &'static str,
+        name: &'static str,
+        given: String,
+        kind: ArgKind,
+    },
     #[error(transparent)]
     TooManyTraces(#[from] TooManyWatchers),
     #[error(transparent)]
@@ -79,6 +87,7 @@ impl Fault {
             Fault::UnknownCommand(_) => "unknown-command",
             Fault::MissingArgument { .. } => "missing-argument",
             Fault::UnknownArgument { .. } => "unknown-argument",
+            Fault::BadArgument { .. } => "bad-argument",
             Fault::TooManyTraces(_) => "too-many-traces",
             Fault::Refused(refused) => refused.code(),
         }
@@ -86,10 +95,12 @@ impl Fault {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Fault::UnknownCommand(given) => Some(match Command::nearest(given) {
-                Some(near) => format!("did you mean `{near}`? `help` lists them"),
-                None => "`help` lists the commands".to_owned(),
-            }),
+            Fault::UnknownCommand(given) => Some(did_you_mean(given)),
+            Fault::BadArgument {
+                kind: ArgKind::Choice(words),
+                ..
+            } => Some(format!("one of: {}", words.join(", "))),
+            Fault::BadArgument { .. } => Some("a number from 1 on".to_owned()),
             Fault::Refused(refused) => refused.hint(),
             _ => None,
         }
@@ -101,6 +112,26 @@ impl Fault {
             message: self.to_string(),
             hint: self.hint(),
         })
+    }
+}
+
+/// The complaint about a command that does not exist, with the nearest that do.
+#[must_use]
+pub fn unknown(given: &str) -> Complaint {
+    let fault = Fault::UnknownCommand(given.to_owned());
+    Complaint {
+        code: fault.code().to_owned(),
+        message: fault.to_string(),
+        hint: fault.hint(),
+    }
+}
+
+fn did_you_mean(given: &str) -> String {
+    let near = Command::nearest(given);
+    match near.as_slice() {
+        [] => "`help` lists the commands".to_owned(),
+        [one] => format!("did you mean `{one}`? `help` lists the commands"),
+        several => format!("did you mean one of `{}`?", several.join("`, `")),
     }
 }
 
@@ -132,6 +163,24 @@ pub(super) fn parse(line: &[u8]) -> Result<(&'static Command, Request), Fault> {
             name: missing.name,
         });
     }
+    for arg in command.args {
+        let Some(given) = request.args.get(arg.name) else {
+            continue;
+        };
+        let good = match arg.kind {
+            ArgKind::Choice(words) => words.contains(&given.as_str()),
+            ArgKind::Count => given.parse::<u32>().is_ok_and(|count| count > 0),
+            _ => true,
+        };
+        if !good {
+            return Err(Fault::BadArgument {
+                command: command.name,
+                name: arg.name,
+                given: given.clone(),
+                kind: arg.kind,
+            });
+        }
+    }
     Ok((command, request))
 }
 
@@ -159,7 +208,10 @@ mod tests {
         let (code, message, hint) = complaint("{\"command\":\"sumary\"}\n");
         assert_eq!(code, "unknown-command");
         assert_eq!(message, "there is no command `sumary`");
-        assert_eq!(hint.unwrap(), "did you mean `summary`? `help` lists them");
+        assert_eq!(
+            hint.unwrap(),
+            "did you mean `summary`? `help` lists the commands"
+        );
         assert_eq!(complaint("{\"command\":\"trace\"}\n").0, "missing-argument");
         assert_eq!(
             complaint("{\"command\":\"hooks\",\"args\":{\"x\":\"y\"}}\n").0,

@@ -2,55 +2,176 @@
 
 use serde_json::{Map, Value};
 
-/// Rows under their headings, in columns wide enough for their longest cell; numbers to the right.
+use super::command::{Command, Verb};
+use super::shape::Answer;
+
+/// How wide a table may be. Fixed, so that what a person pastes looks the same everywhere.
+const WIDTH: usize = 80;
+/// A column is not made narrower than this to fit.
+const NARROW: usize = 12;
+/// Between columns.
+const GAP: &str = "  ";
+
+/// The answer of `command` as people read it: `rows` of a list, `value` of a single object.
 #[must_use]
-pub fn table(columns: &[&str], rows: &[Value]) -> String {
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| columns.iter().map(|column| cell(&row[*column])).collect())
-        .collect();
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            let longest = cells
+pub fn shown(command: &Command, rows: &[Value], value: &Value) -> String {
+    match (command.answer, rows) {
+        (Answer::Listing { .. }, [row]) if command.verb == Verb::Help => page(row),
+        (Answer::Listing { shown, .. }, rows) => table(shown, rows),
+        (Answer::Rows(keys), rows) => {
+            let headings: Vec<String> = keys
                 .iter()
-                .filter_map(|row| row.get(at))
-                .map(|text| width(text));
-            longest.max().unwrap_or(0).max(width(column))
-        })
-        .collect();
-    let numeric: Vec<bool> = columns
-        .iter()
-        .map(|column| {
-            let mut values = rows
-                .iter()
-                .map(|row| &row[*column])
-                .filter(|value| !value.is_null())
-                .peekable();
-            values.peek().is_some() && values.all(Value::is_number)
-        })
-        .collect();
-    let headings = columns
-        .iter()
-        .map(|column| column.to_uppercase().replace('_', " "))
-        .collect();
-    let mut out = String::new();
-    for line in std::iter::once(&headings).chain(&cells) {
-        let mut text = String::new();
-        for ((cell, width), right) in line.iter().zip(&widths).zip(&numeric) {
-            text += &pad(cell, *width, *right);
-            text += "  ";
+                .map(|key| key.to_uppercase().replace('_', " "))
+                .collect();
+            let headings = headings.iter().map(String::as_str);
+            table(
+                &keys.iter().copied().zip(headings).collect::<Vec<_>>(),
+                rows,
+            )
         }
-        out += text.trim_end();
+        (Answer::Text(key), _) => value[key].as_str().unwrap_or_default().to_owned(),
+        (Answer::Record(keys) | Answer::Live(keys), _) => record(keys, value),
+    }
+}
+
+/// The manual of one command, from its row of `help`.
+fn page(row: &Value) -> String {
+    let text = |key: &str| row[key].as_str().unwrap_or_default();
+    let mut out = format!("stanzactl {}\n\n", text("usage"));
+    let prose = format!("{}. {}", text("help"), text("manual").replace('`', ""));
+    for line in fold(prose.trim(), WIDTH) {
+        out += &format!("{line}\n");
+    }
+    let list = |key: &str| row[key].as_array().map_or(&[][..], Vec::as_slice);
+    let args: Vec<Value> = list("arguments").to_vec();
+    if !args.is_empty() {
+        let named = table(&[("name", ""), ("help", "")], &args);
         out.push('\n');
+        out += named.trim_start_matches('\n');
+    }
+    let keys: Vec<&str> = list("keys").iter().filter_map(Value::as_str).collect();
+    if !keys.is_empty() {
+        out += "\nWith --json:\n";
+        for line in fold(&keys.join(", "), WIDTH - GAP.len()) {
+            out += &format!("{GAP}{line}\n");
+        }
     }
     out
 }
 
+/// Rows under their headings, in columns wide enough for their longest cell, numbers to the right. Columns that are of no
+/// row are left out; what would pass [`WIDTH`] goes on in a second line of its cell, and nothing is cut off.
+fn table(columns: &[(&str, &str)], rows: &[Value]) -> String {
+    let columns: Vec<&(&str, &str)> = columns
+        .iter()
+        .filter(|(key, _)| rows.iter().any(|row| row.get(*key).is_some()))
+        .collect();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            columns
+                .iter()
+                .map(|(key, _)| entry(key, &row[*key]))
+                .collect()
+        })
+        .collect();
+    let numeric: Vec<bool> = columns
+        .iter()
+        .map(|(key, _)| is_numeric(key, rows))
+        .collect();
+    let widths = widths(&columns, &cells, &numeric);
+    let headings: Vec<String> = columns
+        .iter()
+        .map(|(_, heading)| (*heading).to_owned())
+        .collect();
+    let mut out = String::new();
+    let head = (!headings.iter().all(String::is_empty)).then_some(&headings);
+    for line in head.into_iter().chain(&cells) {
+        let folded: Vec<Vec<String>> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| fold(cell, *width))
+            .collect();
+        for at in 0..folded.iter().map(Vec::len).max().unwrap_or(0) {
+            let mut text = String::new();
+            for ((cell, width), right) in folded.iter().zip(&widths).zip(&numeric) {
+                let part = cell.get(at).map_or("", String::as_str);
+                text += &pad(part, *width, *right);
+                text += GAP;
+            }
+            out += text.trim_end();
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn is_numeric(key: &str, rows: &[Value]) -> bool {
+    let mut values = rows
+        .iter()
+        .map(|row| &row[key])
+        .filter(|value| !value.is_null())
+        .peekable();
+    values.peek().is_some() && values.all(Value::is_number)
+}
+
+/// As wide as their longest cell; the widest of the columns of text give way until all fit.
+fn widths(columns: &[&(&str, &str)], cells: &[Vec<String>], numeric: &[bool]) -> Vec<usize> {
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, (_, heading))| {
+            let cells = cells.iter().filter_map(|row| row.get(at));
+            let longest = cells.map(|text| width(text)).max();
+            longest.unwrap_or(0).max(width(heading))
+        })
+        .collect();
+    let gaps = GAP.len() * columns.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > WIDTH {
+        let columns = widths.iter_mut().zip(numeric);
+        let texts = columns.filter(|(width, numeric)| !**numeric && **width > NARROW);
+        let Some((widest, _)) = texts.max_by_key(|(width, _)| **width) else {
+            break;
+        };
+        *widest -= 1;
+    }
+    widths
+}
+
+/// Cuts `text` into lines of at most `most` characters: behind a blank if there is one, else before `/` or `@`, else
+/// anywhere.
+fn fold(text: &str, most: usize) -> Vec<String> {
+    let mut letters: Vec<char> = text.chars().collect();
+    let mut lines = Vec::new();
+    while letters.len() > most {
+        let reach = letters.get(..=most).unwrap_or_default();
+        let blank = reach.iter().rposition(|letter| *letter == ' ');
+        let mark = || reach.iter().rposition(|letter| matches!(letter, '/' | '@'));
+        let at = blank.or_else(mark).filter(|at| *at > 0).unwrap_or(most);
+        let rest = letters.split_off(at.min(letters.len()));
+        lines.push(letters.iter().collect::<String>().trim_end().to_owned());
+        letters = rest
+            .into_iter()
+            .skip_while(|letter| *letter == ' ')
+            .collect();
+    }
+    lines.push(letters.iter().collect());
+    lines
+}
+
+/// A cell of a table: `age_seconds` and its like as people say them.
+fn entry(key: &str, value: &Value) -> String {
+    match value.as_u64().filter(|_| key.ends_with("_seconds")) {
+        None => cell(value),
+        Some(seconds @ 0..60) => format!("{seconds}s"),
+        Some(seconds @ 60..3600) => format!("{}m", seconds / 60),
+        Some(seconds @ 3600..172_800) => format!("{}h", seconds / 3600),
+        Some(seconds) => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// An object as lines of name and value; an object inside becomes lines of its own below its name.
-#[must_use]
-pub fn record(keys: &[&str], value: &Value) -> String {
+fn record(keys: &[&str], value: &Value) -> String {
     let lines: Vec<(String, String)> = keys
         .iter()
         .flat_map(|key| match &value[*key] {
@@ -177,13 +298,51 @@ mod tests {
             json!({"jid": "alice@localhost", "sessions": 2, "waiting": 0}),
             json!({"jid": "bø@localhost", "sessions": 11, "waiting": 400}),
         ];
-        let shown = table(&["jid", "sessions", "waiting"], &rows);
+        let columns = [
+            ("jid", "JID"),
+            ("sessions", "SESSIONS"),
+            ("waiting", "WAITING"),
+            ("of_no_row", "NEVER"),
+        ];
+        let shown = table(&columns, &rows);
         let expected = "\
 JID              SESSIONS  WAITING
 alice@localhost         2        0
 bø@localhost           11      400
 ";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn tables_fit_a_terminal_and_lose_nothing() {
+        let jid = "a.rather.long.name@chat.department.example.org/Conversations.abcdefgh";
+        let rows = [
+            json!({"jid": jid, "address": "127.0.0.1:5222", "age_seconds": 59}),
+            json!({"jid": "a@x", "address": "[2001:db8::1]:50000", "age_seconds": 7300}),
+        ];
+        let columns = [("jid", "JID"), ("address", "FROM"), ("age_seconds", "AGE")];
+        let shown = table(&columns, &rows);
+        assert!(shown.lines().all(|line| width(line) <= WIDTH), "{shown}");
+        assert!(
+            shown.contains(" 59s\n") && shown.contains(" 2h\n"),
+            "{shown}"
+        );
+        assert!(shown.contains("\n/Conversations.abcdefgh\n"), "{shown}");
+        assert!(
+            shown.contains("a.rather.long.name@chat.department.example.org "),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn text_is_folded_at_blanks_then_at_marks_then_anywhere() {
+        assert_eq!(fold("one two three", 8), ["one two", "three"]);
+        assert_eq!(
+            fold("alice@localhost/desk", 16),
+            ["alice@localhost", "/desk"]
+        );
+        assert_eq!(fold("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(fold("", 3), [""]);
     }
 
     #[test]

@@ -66,8 +66,81 @@ fn unreachable_daemon_lists_what_was_tried_and_what_to_do() {
 fn wrong_command_line_names_the_nearest_command() {
     let ended = alone(&["sumary"]);
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("'summary'"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("did you mean `summary`?"),
+        "{}",
+        ended.stderr
+    );
+    let ended = alone(&["--socket", "x", "sesion", "lst", "alice@localhost"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.contains("did you mean `session list`?"),
+        "{}",
+        ended.stderr
+    );
+    let ended = alone(&["user", "remove"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.contains("there is no command `user remove`"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(alone(&["user", "add"]).code, Some(2));
+}
+
+#[test]
+fn commands_are_listed_and_explained_without_a_daemon() {
+    let all = alone(&[]);
+    assert_eq!(all.code, Some(0));
+    assert!(all.stdout.contains("shutdown"), "{}", all.stdout);
+    assert_eq!(all.stdout, alone(&["help"]).stdout);
+    let group = alone(&["user"]);
+    assert_eq!(group.code, Some(0));
+    assert!(
+        group.stdout.contains("user list [DOMAIN]"),
+        "{}",
+        group.stdout
+    );
+    assert!(!group.stdout.contains("shutdown"), "{}", group.stdout);
+    let one = alone(&["help", "user", "list"]);
+    assert!(
+        one.stdout.starts_with("stanzactl user list [DOMAIN]\n"),
+        "{}",
+        one.stdout
+    );
+    assert!(one.stdout.contains("only users of this domain"));
+    for shown in [all, group, one] {
+        let wide = shown.stdout.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None);
+    }
+    let unknown = alone(&["help", "usr", "list"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("`user list`"), "{}", unknown.stderr);
+}
+
+#[test]
+fn errors_are_json_too_when_json_is_asked_for() {
+    let error = |args: &[&str], code: i32| {
+        let ended = alone(args);
+        assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr, "", "{args:?}");
+        let said: Value = serde_json::from_str(&ended.stdout).unwrap();
+        said["error"].clone()
+    };
+    assert_eq!(error(&["summary", "--json"], 3)["code"], "unreachable");
+    let unknown = error(&["--json", "sumary"], 2);
+    assert_eq!(unknown["code"], "unknown-command");
+    assert!(unknown["hint"].as_str().unwrap().contains("`summary`"));
+    let usage = error(&["--json", "user", "add"], 2);
+    assert_eq!(usage["code"], "usage");
+    assert!(
+        usage["message"].as_str().unwrap().contains("JID"),
+        "{usage:#}"
+    );
+    assert_eq!(
+        error(&["--json", "help", "x"], 2)["code"],
+        "unknown-command"
+    );
 }
 
 #[test]
@@ -382,7 +455,7 @@ fn console_lists_its_commands_and_its_version() {
     let server = Server::start();
     let help = json(&server, &["help"]);
     assert!(
-        row(&help, "command", "user list [DOMAIN]").is_some(),
+        row(&help, "usage", "user list [DOMAIN]").is_some(),
         "{help:#}"
     );
     assert_eq!(

@@ -1,0 +1,112 @@
+//! What a row of the command table is made of, and how it is typed.
+
+use super::command::{COMMANDS, Command};
+
+/// What an argument is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgKind {
+    /// An address or a domain.
+    Address,
+    /// A word: a name, a number.
+    Word,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// The rest of the command line, joined by blanks. Stands last.
+    Rest,
+    /// A number from 1 on, typed as an option: `--limit 10`. Always optional.
+    Count,
+    /// Asked for on the terminal or read from standard input, never given on a command line, never logged.
+    Secret,
+}
+
+/// One argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg {
+    /// Its name in a request.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: ArgKind,
+    /// Whether it may be left out.
+    pub optional: bool,
+    /// Where a shell finds values for it: a command, and a key of that command's rows.
+    pub from: Option<(&'static str, &'static str)>,
+    /// One line.
+    pub help: &'static str,
+}
+
+/// The shape of the answer; the names are the keys of its JSON, in the order in which people see them.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer {
+    /// One object.
+    Record(&'static [&'static str]),
+    /// Objects, one a line.
+    Rows(&'static [&'static str]),
+    /// Objects of which people see less than programs.
+    Listing {
+        /// Every key.
+        keys: &'static [&'static str],
+        /// What people see: keys and their headings. A key that no row has is left out.
+        shown: &'static [(&'static str, &'static str)],
+    },
+    /// One object with one key, whose text people see as it is.
+    Text(&'static str),
+    /// Objects as they happen, until the client closes.
+    Live(&'static [&'static str]),
+}
+
+impl Answer {
+    /// The shape in words, and its keys.
+    pub(super) fn describe(&self) -> (&'static str, &[&'static str]) {
+        match self {
+            Answer::Record(keys) => ("One object", keys),
+            Answer::Rows(keys) | Answer::Listing { keys, .. } => ("A list of objects", keys),
+            Answer::Text(key) => ("One object", std::slice::from_ref(key)),
+            Answer::Live(keys) => ("An object for each stanza", keys),
+        }
+    }
+}
+
+impl Arg {
+    /// How it is typed: `JID`, `[DOMAIN]`, `[--limit N]`; a secret is not typed.
+    fn usage(&self) -> Option<String> {
+        let name = match self.kind {
+            ArgKind::Secret => return None,
+            ArgKind::Count => return Some(format!("[--{} N]", self.name)),
+            ArgKind::Choice(words) => words.join("|"),
+            ArgKind::Rest => format!("{}...", self.name.to_uppercase()),
+            ArgKind::Address | ArgKind::Word => self.name.to_uppercase(),
+        };
+        Some(if self.optional {
+            format!("[{name}]")
+        } else {
+            name
+        })
+    }
+}
+
+impl Command {
+    /// The command of that name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Command> {
+        COMMANDS.iter().find(|command| command.name == name)
+    }
+
+    /// The commands of that group, in the order of the table.
+    pub fn of_group(group: &str) -> impl Iterator<Item = (&'static str, &'static Command)> {
+        COMMANDS.iter().filter_map(move |command| {
+            let (first, second) = command.name.split_once(' ')?;
+            (first == group).then_some((second, command))
+        })
+    }
+
+    /// How it is typed: `user list [DOMAIN]`; secrets are not typed there.
+    #[must_use]
+    pub fn usage(&self) -> String {
+        let mut usage = self.name.to_owned();
+        for arg in self.args.iter().filter_map(Arg::usage) {
+            usage.push(' ');
+            usage += &arg;
+        }
+        usage
+    }
+}
