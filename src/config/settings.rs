@@ -268,6 +268,12 @@ pub struct Limits {
     pub offline_max_bytes: u64,
     /// How long a message is kept; `None`: for ever.
     pub offline_expiration: Option<Duration>,
+    /// Bytes of one element of private XML.
+    pub private_max_size: usize,
+    /// Elements of private XML of one user.
+    pub private_max_elements: u64,
+    /// Bytes of a vCard.
+    pub vcard_max_size: usize,
     /// For new passwords.
     pub scram_iterations: u32,
     /// Stanzas of one session per turn of its worker.

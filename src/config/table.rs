@@ -186,6 +186,12 @@ options! {
         "How many bytes of messages are kept for a user who is away.";
     OFFLINE_EXPIRATION: "offline_expiration", Kind::NumberOr(Unit::Seconds, 60, 10 * YEAR, "never"), GLOBAL, Some("2592000"), Live, "0.1",
         "Seconds after which a kept message is thrown away.";
+    PRIVATE_MAX_SIZE: "private_max_size", Kind::Number(Unit::Bytes, 1024, 64 * MIB), GLOBAL, Some("65536"), Live, "0.1",
+        "The largest element that a user may keep as private XML (XEP-0049).";
+    PRIVATE_MAX_ELEMENTS: "private_max_elements", Kind::Number(Unit::Count, 0, 100_000), GLOBAL, Some("100"), Live, "0.1",
+        "How many elements a user may keep as private XML. 0: none.";
+    VCARD_MAX_SIZE: "vcard_max_size", Kind::Number(Unit::Bytes, 1024, 64 * MIB), GLOBAL, Some("131072"), Live, "0.1",
+        "The largest vCard that a user may have (XEP-0054).";
     SCRAM_ITERATIONS: "scram_iterations", Kind::Number(Unit::Count, 4096, 10_000_000), GLOBAL, Some("10000"), Live, "0.1",
         "The iteration count of new passwords. RFC 7677 §4 asks for at least 4096.";
     MAX_STANZAS_PER_TURN: "max_stanzas_per_turn", Kind::Number(Unit::Count, 1, 10_000), GLOBAL, Some("32"), Restart, "0.1",

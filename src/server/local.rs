@@ -65,7 +65,14 @@ impl Local {
             },
         );
         let mut bus = Bus::new(activity);
-        services::register(&mut bus, &common.clock, &config);
+        services::register(
+            &mut bus,
+            &services::Parts {
+                clock: common.clock.clone(),
+                store: common.store.clone(),
+                config: config.clone(),
+            },
+        );
         engine.register(&mut bus);
         let epoch = config.clone();
         let router = Rc::new(Router::new(

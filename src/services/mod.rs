@@ -1,32 +1,76 @@
 //! What the server itself answers, one protocol a file, each a set of hook handlers.
 //!
-//! A [`Service`] answers iq requests that are addressed to the server: to its domain, to nobody, or to the sender's own
-//! bare JID. [`register`] puts them on the bus at `client_iq_recv`; what none of them takes goes on its way.
+//! A [`Service`] answers iq requests that are addressed to the server: to its domain, to nobody, to the sender's own bare
+//! JID, or to a user's, on whose behalf the server answers (RFC 6121 §8.5.1). [`register`] puts them on the bus at
+//! `client_iq_recv`; what none of them takes goes on its way. What each does is told in `docs/services.md`.
 
+mod native;
 mod rfc6121_session;
 mod xep0030_disco;
+mod xep0049_private;
+mod xep0054_vcard;
 mod xep0092_version;
 mod xep0199_ping;
 mod xep0202_time;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+
+use bytes::Bytes;
 
 use crate::config::Config;
-use crate::hook::{Band, Bus, Called, Event, Handler, Point, TraceStep, Verdict};
+use crate::hook::{Band, Bus, Peer, Point};
 use crate::jid::Jid;
 use crate::net::Clock;
-use crate::stanza::{Kind, Stanza, StanzaError};
+use crate::stanza::{Condition, StanzaError};
+use crate::store::{Store, StoreError};
 use crate::xml::Element;
+use native::Native;
 
 /// Whom a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    /// The server: no `to`, or a domain of ours.
+enum Target<'a> {
+    /// The server: a domain of ours.
     Server,
     /// The sender's own account: its bare JID, or no `to`.
     Own,
+    /// Somebody else's bare JID at a domain of ours. Whether there is such a user is not known.
+    Account(&'a Jid),
+}
+
+/// A payload, `None` for an empty result; or an error.
+type Outcome = Result<Option<Element>, StanzaError>;
+
+/// What a service answers.
+enum Answer {
+    /// Known at once. Costs no allocation: pings are answered so.
+    Now(Outcome),
+    /// Known later. The sender's stream waits, others do not.
+    Wait(Pin<Box<dyn Future<Output = Outcome>>>),
+}
+
+impl Answer {
+    /// An answer that waits for `work`.
+    fn wait(work: impl Future<Output = Outcome> + 'static) -> Answer {
+        Answer::Wait(Box::pin(work))
+    }
+
+    /// An empty result once `written` is.
+    fn stored(written: crate::store::Answer<()>) -> Answer {
+        Answer::wait(async move {
+            match written.await {
+                Ok(()) => Ok(None),
+                Err(error) => Err(not_stored(&error)),
+            }
+        })
+    }
+
+    /// An error with its default type.
+    fn refuse(condition: Condition) -> Answer {
+        Answer::Now(Err(StanzaError::new(condition)))
+    }
 }
 
 /// One protocol's answers.
@@ -38,119 +82,84 @@ trait Service {
     fn features(&self) -> &'static [&'static str];
 
     /// Whether `payload` in a request of that type, to that target, is its business.
-    fn takes(&self, kind: &str, payload: &Element, target: Target) -> bool;
+    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool;
 
-    /// Answers with a payload (`None`: an empty result), or an error.
-    fn answer(&self, request: &Request<'_>) -> Result<Option<Element>, StanzaError>;
+    /// Answers, now or later.
+    fn answer(&self, request: &Request<'_>) -> Answer;
 }
 
 /// A request that a service has taken.
 struct Request<'a> {
+    /// `get` or `set`.
+    kind: &'a str,
     payload: &'a Element,
-    target: Target,
+    target: Target<'a>,
+    /// Who asks.
+    peer: &'a Arc<Peer>,
+}
+
+/// What services work with.
+pub struct Parts {
+    /// The server's clock.
+    pub clock: Clock,
+    /// Where users and their documents are.
+    pub store: Store,
+    /// The configuration in force.
+    pub config: Rc<dyn Fn() -> Arc<Config>>,
 }
 
 /// Puts every service on a worker's bus.
-pub fn register(bus: &mut Bus, clock: &Clock, config: &Rc<dyn Fn() -> Arc<Config>>) {
+pub fn register(bus: &mut Bus, parts: &Parts) {
+    let Parts {
+        clock,
+        store,
+        config,
+    } = parts;
     let ping: Rc<dyn Service> = Rc::new(xep0199_ping::Ping);
     let others: Vec<Rc<dyn Service>> = vec![
         Rc::new(xep0092_version::Version),
         Rc::new(xep0202_time::Time::new(clock.clone())),
         Rc::new(rfc6121_session::Session),
+        Rc::new(xep0049_private::Private::new(store.clone(), config.clone())),
+        Rc::new(xep0054_vcard::Vcard::new(store.clone(), config.clone())),
     ];
     let mut features: Vec<&'static str> = xep0030_disco::FEATURES.to_vec();
     features.extend(ping.features());
     features.extend(others.iter().flat_map(|service| service.features()));
     let disco: Rc<dyn Service> = Rc::new(xep0030_disco::Disco::new(features));
     for service in [ping, disco].into_iter().chain(others) {
-        let name = Arc::from(service.name());
-        let handler = Rc::new(Native {
-            service,
-            name,
-            config: config.clone(),
-        });
+        let handler = Rc::new(Native::new(service, config.clone()));
         bus.register(Point::ClientIqRecv, Band::Native, handler);
     }
 }
 
-/// A service as a handler on the bus.
-struct Native {
-    service: Rc<dyn Service>,
-    name: Arc<str>,
-    config: Rc<dyn Fn() -> Arc<Config>>,
+/// What the sender hears when a document could not be read or written.
+fn not_stored(error: &StoreError) -> StanzaError {
+    StanzaError::new(match error {
+        StoreError::NotAllowed { .. } => Condition::NotAcceptable,
+        StoreError::TooManyDocuments { .. } | StoreError::Overloaded | StoreError::Full => {
+            Condition::ResourceConstraint
+        }
+        error => {
+            tracing::error!(%error, "a user's document is neither read nor written");
+            Condition::InternalServerError
+        }
+    })
 }
 
-impl Native {
-    /// The target, if the stanza is a request to us.
-    fn target(&self, event: &Event, stanza: &Stanza) -> Option<Target> {
-        if stanza.kind() != Kind::Iq || !matches!(stanza.type_(), "get" | "set") {
-            return None;
-        }
-        match stanza.to() {
-            None => Some(Target::Own),
-            Some(to) if to.as_str() == event.peer.jid.bare_str() => Some(Target::Own),
-            Some(to) if is_domain(to) && (self.config)().is_local_domain(to.domain()) => {
-                Some(Target::Server)
-            }
-            Some(_) => None,
-        }
+/// An element as a document holds it, unless it is larger than `most` bytes.
+fn to_document(element: &Element, most: usize) -> Result<Bytes, StanzaError> {
+    let text = element.to_string();
+    if text.len() > most {
+        let told = format!("more than {most} bytes");
+        return Err(StanzaError::new(Condition::NotAcceptable).with_text(told));
     }
-
-    /// The answer, if this service has one.
-    fn answer(&self, event: &Event) -> Option<Stanza> {
-        let stanza = event.stanza.as_ref()?;
-        let target = self.target(event, stanza)?;
-        let payload = stanza.payload()?;
-        if !self.service.takes(stanza.type_(), payload, target) {
-            return None;
-        }
-        match self.service.answer(&Request { payload, target }) {
-            Ok(answer) => {
-                let mut reply = stanza.reply();
-                if let Some(answer) = answer {
-                    reply.append(&answer);
-                }
-                Some(reply)
-            }
-            Err(error) => stanza.error(&error),
-        }
-    }
+    Ok(Bytes::from(text))
 }
 
-impl Handler for Native {
-    fn describe(&self, point: Point, band: Band) -> Vec<String> {
-        if self.handles(point, band) {
-            vec![self.name.to_string()]
-        } else {
-            Vec::new()
-        }
-    }
-
-    fn handles(&self, point: Point, band: Band) -> bool {
-        point == Point::ClientIqRecv && band == Band::Native
-    }
-
-    fn call(&self, point: Point, _band: Band, mut event: Event) -> Called {
-        let started = event.trace.is_some().then(Instant::now);
-        let verdict = match self.answer(&event) {
-            Some(reply) => {
-                event.replies.push(reply);
-                Verdict::Done
-            }
-            None => Verdict::Next,
-        };
-        if let (Some(started), Some(trace), Verdict::Done) = (started, &mut event.trace, &verdict) {
-            trace.push(TraceStep {
-                point: point.name(),
-                handler: self.name.clone(),
-                verdict: verdict.name(),
-                took: started.elapsed(),
-            });
-        }
-        Called::Now(verdict, event)
-    }
-}
-
-fn is_domain(jid: &Jid) -> bool {
-    jid.local().is_none() && jid.resource().is_none()
+/// The element of a document. `None`, and a line in the log, when it is damaged.
+fn from_document(data: &Bytes, owner: &str, name: &str) -> Option<Element> {
+    Element::parse(data, "", &[])
+        .inspect_err(|error| tracing::error!(%error, owner, name, "a damaged document"))
+        .ok()
 }

@@ -1,7 +1,6 @@
 //! RFC 3921 §3: the session request of old clients, which RFC 6121 turned into a no-op.
 
-use super::{Request, Service, Target};
-use crate::stanza::StanzaError;
+use super::{Answer, Request, Service, Target};
 use crate::xml::Element;
 
 const NS: &str = "urn:ietf:params:xml:ns:xmpp-session";
@@ -17,11 +16,11 @@ impl Service for Session {
         &[]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, _target: Target) -> bool {
-        kind == "set" && payload.is("session", NS)
+    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+        !matches!(target, Target::Account(_)) && kind == "set" && payload.is("session", NS)
     }
 
-    fn answer(&self, _request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
-        Ok(None)
+    fn answer(&self, _request: &Request<'_>) -> Answer {
+        Answer::Now(Ok(None))
     }
 }

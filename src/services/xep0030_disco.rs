@@ -1,7 +1,7 @@
 //! XEP-0030: Service Discovery of the server and of one's own account. There are no nodes and no items.
 
-use super::{Request, Service, Target};
-use crate::stanza::{Condition, StanzaError};
+use super::{Answer, Request, Service, Target};
+use crate::stanza::Condition;
 use crate::xml::Element;
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";
@@ -21,10 +21,10 @@ impl Disco {
         Disco { features }
     }
 
-    fn info(&self, target: Target) -> Element {
+    fn info(&self, target: Target<'_>) -> Element {
         let (category, kind) = match target {
             Target::Server => ("server", "im"),
-            Target::Own => ("account", "registered"),
+            Target::Own | Target::Account(_) => ("account", "registered"),
         };
         let identity = Element::new("identity", INFO)
             .with_attr("category", category)
@@ -47,18 +47,19 @@ impl Service for Disco {
         FEATURES
     }
 
-    fn takes(&self, kind: &str, payload: &Element, _target: Target) -> bool {
-        kind == "get" && (payload.is("query", INFO) || payload.is("query", ITEMS))
+    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+        let ours = !matches!(target, Target::Account(_));
+        ours && kind == "get" && (payload.is("query", INFO) || payload.is("query", ITEMS))
     }
 
-    fn answer(&self, request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
+    fn answer(&self, request: &Request<'_>) -> Answer {
         if request.payload.attr("node").is_some() {
-            return Err(StanzaError::new(Condition::ItemNotFound));
+            return Answer::refuse(Condition::ItemNotFound);
         }
-        Ok(Some(if request.payload.is("query", INFO) {
+        Answer::Now(Ok(Some(if request.payload.is("query", INFO) {
             self.info(request.target)
         } else {
             Element::new("query", ITEMS)
-        }))
+        })))
     }
 }

@@ -1,7 +1,6 @@
 //! XEP-0092: Software Version. The operating system is not told.
 
-use super::{Request, Service, Target};
-use crate::stanza::StanzaError;
+use super::{Answer, Request, Service, Target};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:version";
@@ -17,17 +16,17 @@ impl Service for Version {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target) -> bool {
+    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
         kind == "get" && target == Target::Server && payload.is("query", NS)
     }
 
-    fn answer(&self, _request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
+    fn answer(&self, _request: &Request<'_>) -> Answer {
         let version = Element::new("version", NS).with_text(env!("CARGO_PKG_VERSION"));
         let name = Element::new("name", NS).with_text("stanzad");
-        Ok(Some(
+        Answer::Now(Ok(Some(
             Element::new("query", NS)
                 .with_child(name)
                 .with_child(version),
-        ))
+        )))
     }
 }

@@ -1,7 +1,6 @@
 //! XEP-0199: XMPP Ping. To the server and to one's own account.
 
-use super::{Request, Service, Target};
-use crate::stanza::StanzaError;
+use super::{Answer, Request, Service, Target};
 use crate::xml::Element;
 
 const NS: &str = "urn:xmpp:ping";
@@ -17,11 +16,11 @@ impl Service for Ping {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, _target: Target) -> bool {
-        kind == "get" && payload.is("ping", NS)
+    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+        !matches!(target, Target::Account(_)) && kind == "get" && payload.is("ping", NS)
     }
 
-    fn answer(&self, _request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
-        Ok(None)
+    fn answer(&self, _request: &Request<'_>) -> Answer {
+        Answer::Now(Ok(None))
     }
 }

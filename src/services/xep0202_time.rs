@@ -1,8 +1,8 @@
 //! XEP-0202: Entity Time. The server's clock, in UTC.
 
-use super::{Request, Service, Target};
+use super::{Answer, Request, Service, Target};
 use crate::net::Clock;
-use crate::stanza::{StanzaError, format_time};
+use crate::stanza::format_time;
 use crate::xml::Element;
 
 const NS: &str = "urn:xmpp:time";
@@ -26,15 +26,15 @@ impl Service for Time {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target) -> bool {
+    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
         kind == "get" && target == Target::Server && payload.is("time", NS)
     }
 
-    fn answer(&self, _request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
+    fn answer(&self, _request: &Request<'_>) -> Answer {
         let utc = Element::new("utc", NS).with_text(&format_time(self.clock.wall_ms()));
         let offset = Element::new("tzo", NS).with_text("+00:00");
-        Ok(Some(
+        Answer::Now(Ok(Some(
             Element::new("time", NS).with_child(offset).with_child(utc),
-        ))
+        )))
     }
 }

@@ -19,6 +19,8 @@ impl Session {
         self.poll_receipts(cx);
         if self.end.is_none() {
             self.poll_read(cx);
+            // Whatever a stanza of this turn waits for must be polled once to wake us.
+            self.poll_parked(cx);
         }
         if self.end.is_none() {
             // Receipts that this turn's stanzas made may be ready already; others must be polled once to wake us.

@@ -13,7 +13,7 @@ use crate::sasl::Credentials;
 pub(super) trait Engine: Send + Sync {
     fn user_create(&self, bare: Jid, credentials: Credentials) -> Answer<()>;
     fn user_set_credentials(&self, bare: String, credentials: Credentials) -> Answer<()>;
-    /// With the user's block list, spool and the keys that start with `prefix`.
+    /// With the user's block list, documents, spool and the keys that start with `prefix`.
     fn user_delete(&self, bare: String, prefix: String) -> Answer<()>;
     fn user(&self, bare: String) -> Answer<Option<Credentials>>;
     fn user_exists(&self, bare: String) -> Answer<bool>;
@@ -25,6 +25,20 @@ pub(super) trait Engine: Send + Sync {
     fn block_add(&self, owner: String, jids: Vec<Jid>) -> Answer<()>;
     /// Those, or all.
     fn block_remove(&self, owner: String, jids: Option<Vec<Jid>>) -> Answer<()>;
+    fn document_get(
+        &self,
+        owner: String,
+        kind: &'static str,
+        name: String,
+    ) -> Answer<Option<Bytes>>;
+    /// All or none; the owner must be a user if anything is set.
+    fn document_set(
+        &self,
+        owner: String,
+        kind: &'static str,
+        documents: Vec<(String, Option<Bytes>)>,
+        most: u64,
+    ) -> Answer<()>;
 
     fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>>;
     fn spool_fetch(&self, owner: String, after: RowId, limit: usize)

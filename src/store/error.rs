@@ -72,13 +72,19 @@ pub enum StoreError {
         /// The limit.
         most: u64,
     },
+    /// The owner of a document may not have more of them. Nothing of that call was kept.
+    #[error("the owner has {most} documents already")]
+    TooManyDocuments {
+        /// The limit.
+        most: u64,
+    },
     /// The key-value store has reached its bound on keys or bytes.
     #[error("the key-value store is full")]
     KvFull,
     /// A key or value is longer than allowed, or a key holds a character that keys may not.
     #[error("the {what} is not allowed: at most {most} bytes, no control characters")]
     NotAllowed {
-        /// `key` or `value`.
+        /// `key`, `value`, ...
         what: &'static str,
         /// The limit in bytes.
         most: usize,

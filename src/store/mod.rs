@@ -32,6 +32,9 @@ pub const KV_KEY_BYTES: usize = 1_024;
 /// Most addresses that one user may block.
 const BLOCK_ROWS: u64 = 1_000;
 
+/// The longest name of a document, in bytes.
+pub const DOCUMENT_NAME_BYTES: usize = 1_024;
+
 /// Sorts after every character that a key may hold: the end of a prefix's range.
 const AFTER_ANY: char = char::MAX;
 
@@ -183,7 +186,8 @@ impl Store {
             .user_set_credentials(bare.to_owned(), credentials)
     }
 
-    /// Deletes a user with block list, spool and keys (those made with [`user_key`]), all or nothing. Fails with [`StoreError::NotFound`].
+    /// Deletes a user with block list, documents, spool and keys (those made with [`user_key`]), all or nothing. Fails with
+    /// [`StoreError::NotFound`].
     pub fn user_delete(&self, bare: &str) -> Answer<()> {
         self.engine.user_delete(bare.to_owned(), user_key(bare, ""))
     }
@@ -222,6 +226,40 @@ impl Store {
     /// Unblocks addresses, or with `None` all of them; those that were not blocked do not matter.
     pub fn block_remove(&self, owner: &str, jids: Option<Vec<Jid>>) -> Answer<()> {
         self.engine.block_remove(owner.to_owned(), jids)
+    }
+
+    /// A document of `owner` (a bare JID): of some kind, by its name.
+    pub fn document_get(
+        &self,
+        owner: &str,
+        kind: &'static str,
+        name: &str,
+    ) -> Answer<Option<Bytes>> {
+        self.engine
+            .document_get(owner.to_owned(), kind, name.to_owned())
+    }
+
+    /// Sets documents of a user, or deletes them where there are no data; all or none. Afterwards the user has `most` of
+    /// that kind at most. Fails with [`StoreError::TooManyDocuments`], [`StoreError::NotFound`] (no such user),
+    /// [`StoreError::NotAllowed`] (a name that is too long). The size of the data is the caller's to bound.
+    pub fn document_set(
+        &self,
+        owner: &str,
+        kind: &'static str,
+        documents: Vec<(String, Option<Bytes>)>,
+        most: u64,
+    ) -> Answer<()> {
+        if documents
+            .iter()
+            .any(|(name, _)| name.len() > DOCUMENT_NAME_BYTES)
+        {
+            return Answer::refused(StoreError::NotAllowed {
+                what: "name of a document",
+                most: DOCUMENT_NAME_BYTES,
+            });
+        }
+        self.engine
+            .document_set(owner.to_owned(), kind, documents, most)
     }
 
     /// Appends rows in their order, all or none; the answer has their places. Fails with [`StoreError::Quota`].

@@ -1,5 +1,7 @@
 //! What every engine must do. `store_suite!` makes one test of each case for an engine.
 
+mod documents;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -12,6 +14,8 @@ use super::{KV_KEY_BYTES, RowId, SpoolRow, Store, StoreError, StoreOptions, user
 use crate::jid::Jid;
 use crate::sasl::{Credentials, ScramKeys};
 
+pub(super) use documents::{documents_are_bounded, documents_are_their_owners};
+
 /// Opens the engine under test: the same data each time.
 pub(super) type Open<'a> = &'a dyn Fn(StoreOptions) -> Store;
 
@@ -22,6 +26,8 @@ macro_rules! store_suite {
             a_deleted_user_leaves_nothing
             block_lists_come_and_go
             block_lists_are_bounded
+            documents_are_their_owners
+            documents_are_bounded
             the_spool_keeps_order
             row_numbers_are_never_used_twice
             quotas_hold_by_rows_and_by_bytes

@@ -20,6 +20,7 @@ mod layering;
 mod live_scripts;
 mod login;
 mod script_attacks;
+mod services;
 mod shim;
 mod startup;
 mod streams;

@@ -8,7 +8,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{StoreError, sql};
 
 /// Schema versions in order: entry N brings `user_version` from N to N + 1.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("blocks.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("blocks.sql"),
+    include_str!("documents.sql"),
+];
 
 /// How long to wait for somebody else's lock on the file: an operator's `sqlite3`, or a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

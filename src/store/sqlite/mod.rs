@@ -2,6 +2,7 @@
 
 mod blocks;
 mod connection;
+mod documents;
 mod kv;
 mod queue;
 mod spool;
@@ -215,6 +216,7 @@ impl Engine for Sqlite {
         self.write(0, move |conn| {
             users::delete(conn, &bare)?;
             blocks::delete_owner(conn, &bare)?;
+            documents::delete_owner(conn, &bare)?;
             kv::delete_prefix(conn, &prefix)
         })
     }
@@ -250,6 +252,31 @@ impl Engine for Sqlite {
         self.write(bytes, move |conn| match jids {
             Some(jids) => blocks::remove(conn, &owner, &jids),
             None => blocks::delete_owner(conn, &owner),
+        })
+    }
+
+    fn document_get(
+        &self,
+        owner: String,
+        kind: &'static str,
+        name: String,
+    ) -> Answer<Option<Bytes>> {
+        self.read(move |conn, _| documents::get(conn, &owner, kind, &name))
+    }
+
+    fn document_set(
+        &self,
+        owner: String,
+        kind: &'static str,
+        documents: Vec<(String, Option<Bytes>)>,
+        most: u64,
+    ) -> Answer<()> {
+        let bytes = documents.iter().fold(0usize, |sum, (name, data)| {
+            sum.saturating_add(name.len())
+                .saturating_add(data.as_ref().map_or(0, Bytes::len))
+        });
+        self.write(bytes, move |conn| {
+            documents::set(conn, &owner, kind, &documents, most)
         })
     }
 

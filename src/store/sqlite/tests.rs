@@ -242,6 +242,26 @@ fn what_was_answered_survives_a_crash() {
 }
 
 #[test]
+fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
+    let bed = Bed::new();
+    bed.open(options()).close().wait().unwrap();
+    let file = bed.0.path().join(DATABASE);
+    fs::remove_file(&file).unwrap();
+    let conn = Connection::open(&file).unwrap();
+    conn.execute_batch(include_str!("schema.sql")).unwrap();
+    conn.pragma_update(None, "user_version", 1).unwrap();
+    let kept = format!(
+        "INSERT INTO users VALUES ('{JULIET}', 'example.org', 0, x'', 1, x'', x'', x'', 1, x'', x'')"
+    );
+    conn.execute_batch(&kept).unwrap();
+    drop(conn);
+    let store = bed.open(options());
+    let card = vec![(String::new(), Some(Bytes::from_static(b"card")))];
+    store.document_set(JULIET, "vcard", card, 1).wait().unwrap();
+    store.close().wait().unwrap();
+}
+
+#[test]
 fn a_newer_schema_is_refused() {
     let bed = Bed::new();
     bed.open(options()).close().wait().unwrap();

@@ -1,0 +1,128 @@
+//! A service as a handler on the bus.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Answer, Outcome, Request, Service, Target};
+use crate::config::Config;
+use crate::hook::{Band, Called, Event, Handler, Point, TraceStep, Verdict};
+use crate::jid::Jid;
+use crate::stanza::{Kind, Stanza};
+
+/// A service, and what tells which domains are ours.
+pub(super) struct Native {
+    service: Rc<dyn Service>,
+    name: Arc<str>,
+    config: Rc<dyn Fn() -> Arc<Config>>,
+}
+
+impl Native {
+    pub(super) fn new(service: Rc<dyn Service>, config: Rc<dyn Fn() -> Arc<Config>>) -> Native {
+        Native {
+            name: Arc::from(service.name()),
+            service,
+            config,
+        }
+    }
+
+    /// The target, if the stanza is a request to us.
+    fn target<'a>(&self, event: &Event, stanza: &'a Stanza) -> Option<Target<'a>> {
+        if stanza.kind() != Kind::Iq || !matches!(stanza.type_(), "get" | "set") {
+            return None;
+        }
+        match stanza.to() {
+            None => Some(Target::Own),
+            Some(to) if to.is_full() => None,
+            Some(to) if to.as_str() == event.peer.jid.bare_str() => Some(Target::Own),
+            Some(to) if (self.config)().is_local_domain(to.domain()) => Some(of_ours(to)),
+            Some(_) => None,
+        }
+    }
+
+    /// The answer, if this service has one.
+    fn answer(&self, event: &Event) -> Option<Answer> {
+        let stanza = event.stanza.as_ref()?;
+        let target = self.target(event, stanza)?;
+        let payload = stanza.payload()?;
+        let kind = stanza.type_();
+        self.service.takes(kind, payload, target).then(|| {
+            self.service.answer(&Request {
+                kind,
+                payload,
+                target,
+                peer: &event.peer,
+            })
+        })
+    }
+}
+
+/// A domain, or an account of it.
+fn of_ours(to: &Jid) -> Target<'_> {
+    match to.local() {
+        None => Target::Server,
+        Some(_) => Target::Account(to),
+    }
+}
+
+/// Puts the answer into the event.
+fn conclude(
+    name: &Arc<str>,
+    point: Point,
+    started: Option<Instant>,
+    outcome: Outcome,
+    mut event: Event,
+) -> (Verdict, Event) {
+    let reply = event.stanza.as_ref().and_then(|stanza| match outcome {
+        Ok(answer) => {
+            let mut reply = stanza.reply();
+            if let Some(answer) = answer {
+                reply.append(&answer);
+            }
+            Some(reply)
+        }
+        Err(error) => stanza.error(&error),
+    });
+    event.replies.extend(reply);
+    if let (Some(started), Some(trace)) = (started, &mut event.trace) {
+        trace.push(TraceStep {
+            point: point.name(),
+            handler: name.clone(),
+            verdict: Verdict::Done.name(),
+            took: started.elapsed(),
+        });
+    }
+    (Verdict::Done, event)
+}
+
+impl Handler for Native {
+    fn describe(&self, point: Point, band: Band) -> Vec<String> {
+        if self.handles(point, band) {
+            vec![self.name.to_string()]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn handles(&self, point: Point, band: Band) -> bool {
+        point == Point::ClientIqRecv && band == Band::Native
+    }
+
+    fn call(&self, point: Point, _band: Band, event: Event) -> Called {
+        let started = event.trace.is_some().then(Instant::now);
+        match self.answer(&event) {
+            None => Called::Now(Verdict::Next, event),
+            Some(Answer::Now(outcome)) => {
+                let (verdict, event) = conclude(&self.name, point, started, outcome, event);
+                Called::Now(verdict, event)
+            }
+            Some(Answer::Wait(waiting)) => {
+                let name = self.name.clone();
+                Called::Wait(Box::pin(async move {
+                    let outcome = waiting.await;
+                    conclude(&name, point, started, outcome, event)
+                }))
+            }
+        }
+    }
+}
