@@ -3,12 +3,14 @@
 //! [`Delivery::deliver`] answers with a [`Receipt`]: the stanza is safe now, or will be. Whatever must wait happens in the
 //! recipient's account turn (`turn.rs`), which runs as a task of the worker that took it.
 
+mod blocking;
 mod place;
 mod receipt;
 #[cfg(test)]
 mod tests;
 mod turn;
 
+pub use blocking::{BLOCKING_NS, Changed, blocked_error, with_items};
 pub use receipt::{Fate, Receipt};
 
 use std::rc::Rc;
@@ -137,7 +139,7 @@ impl Delivery {
         };
         let mut idle = None;
         let delivered = self.directory.with(&to, |account, state| {
-            if state.turn_taken() {
+            if state.turn_taken() || !state.is_ready() {
                 return self.queue(account, state, stanza);
             }
             match place::place(state, stanza) {
@@ -202,7 +204,7 @@ impl Delivery {
         }
     }
 
-    /// Registers a session. An older session of the same full JID is removed and asked to end with `conflict`
+    /// Registers a session; [`Delivery::know`] must say yes before it begins. An older session of the same full JID is removed and asked to end with `conflict`
     /// (RFC 6120 §7.7.2.2); what it had not written goes on to this one or to the spool.
     ///
     /// # Errors
@@ -236,6 +238,7 @@ impl Delivery {
                 told: told.clone(),
                 outbox: outbox.clone(),
                 about,
+                hears_blocks: false,
             });
             Ok((outbox.clone(), told))
         })
@@ -367,6 +370,7 @@ impl Delivery {
             && let Some(mut state) = account.lock()
         {
             state.set_known(None);
+            account.set_blocks(&mut state, None);
         }
     }
 }

@@ -35,6 +35,9 @@ pub(super) fn place(state: &State, stanza: Stanza) -> Placed {
     let Some(to) = stanza.to() else {
         return Placed::Refused(StanzaError::new(Condition::JidMalformed), stanza);
     };
+    if stanza.from().is_some_and(|from| state.blocked(to, from)) {
+        return push(SmallVec::new(), absent_to_blocked(&stanza), stanza);
+    }
     let (targets, absent) = if to.resource().is_some() {
         match state.resource(to) {
             Some(resource) if takes(resource, &stanza) => {
@@ -50,7 +53,7 @@ pub(super) fn place(state: &State, stanza: Stanza) -> Placed {
     } else {
         bare_targets(state, &stanza)
     };
-    push(targets, stanza, absent)
+    push(targets, absent, stanza)
 }
 
 type Targets = SmallVec<[Arc<Outbox>; 2]>;
@@ -122,6 +125,14 @@ fn absent_full(stanza: &Stanza) -> Absent {
     }
 }
 
+/// XEP-0191 §3.3: whoever is blocked finds what stands at an address that nobody has, whatever is there.
+fn absent_to_blocked(stanza: &Stanza) -> Absent {
+    match absent_bare(stanza) {
+        Absent::Store => Absent::Refuse(Condition::ServiceUnavailable),
+        other => other,
+    }
+}
+
 fn absent_iq(stanza: &Stanza) -> Absent {
     if matches!(stanza.type_(), "get" | "set") {
         Absent::Refuse(Condition::ServiceUnavailable)
@@ -130,7 +141,7 @@ fn absent_iq(stanza: &Stanza) -> Absent {
     }
 }
 
-fn push(mut targets: Targets, stanza: Stanza, absent: Absent) -> Placed {
+fn push(mut targets: Targets, absent: Absent, stanza: Stanza) -> Placed {
     let mut taken: Option<(Arc<Outbox>, Written)> = None;
     let mut count = 0usize;
     let mut full = false;

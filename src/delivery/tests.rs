@@ -1,3 +1,5 @@
+mod blocking;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -431,6 +433,7 @@ fn a_left_behind_message_that_cannot_be_stored_comes_back_as_an_error() {
         let juliet = stage.bind("garden", 2);
         stage.available(&juliet);
         stage.settled().await;
+        stage.delivery.know(&romeo.jid).await.unwrap();
         stage.say("juliet@localhost", 7);
         stage.delivery.store.close().await.unwrap();
         stage.leave(&juliet);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::blocking;
 use super::place::{self, Placed};
 use super::{Delivery, FLUSH_PAGE, TurnGuard};
 use crate::directory::{
@@ -25,6 +26,8 @@ enum Step {
     Flush(u64),
     /// Somebody else's work.
     Work(Work),
+    /// Ask the store about the user.
+    Know,
 }
 
 /// Messages on their way into the spool, in one append.
@@ -62,6 +65,7 @@ pub(super) async fn run(delivery: Rc<Delivery>, account: Arc<Account>, guard: Tu
             Step::Append(batch) => append(&delivery, &account, batch).await,
             Step::Flush(session) => flush(&delivery, &account, session).await,
             Step::Work(work) => work(account.clone()).await,
+            Step::Know => blocking::know(&delivery.store, &account).await,
         }
     }
     delivery.directory.retire(&account);
@@ -95,29 +99,33 @@ fn sort(account: &Arc<Account>, mut work: VecDeque<Queued>) -> Step {
     let mut batch = Batch::default();
     while let Some(next) = work.pop_front() {
         match next {
+            // These read what the batch writes, or must be known of before what comes after: the batch goes first.
+            Queued::Presence { .. } | Queued::Flush { .. } | Queued::Work(_)
+                if !batch.is_empty() =>
+            {
+                work.push_front(next);
+                break;
+            }
+            Queued::Stanza { .. } if !state.is_ready() => {
+                work.push_front(next);
+                if !batch.is_empty() {
+                    break;
+                }
+                state.put_back(work);
+                return Step::Know;
+            }
             Queued::Stanza { stanza, receipt } => {
                 place_queued(account, &state, &mut batch, (stanza, receipt));
             }
             Queued::Unsent { messages, .. } => {
                 for (_, stanza) in messages {
-                    if let Placed::Store(stanza) = place::place(&state, stanza) {
-                        insure_overflowed(&state, &mut batch);
-                        batch.entries.push(Entry {
-                            stanza,
-                            origin: Origin::Unsent,
-                        });
-                    }
+                    place_unsent(&state, &mut batch, stanza);
                 }
             }
             Queued::Release(rows) => state.release(&rows),
             Queued::Insure { outbox, receipt } => {
                 insure(&mut batch, &outbox);
                 batch.insured.push(receipt);
-            }
-            // These read what the batch writes, so the batch goes first.
-            later if !batch.is_empty() => {
-                work.push_front(later);
-                break;
             }
             Queued::Flush { session } => {
                 state.put_back(work);
@@ -146,6 +154,24 @@ fn sort(account: &Arc<Account>, mut work: VecDeque<Queued>) -> Step {
 impl Batch {
     fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.insured.is_empty()
+    }
+}
+
+/// A message that an ended session had not written goes to the next, or to the spool, or back if its sender has been
+/// blocked since.
+fn place_unsent(state: &State, batch: &mut Batch, stanza: Stanza) {
+    // The append looks again who is blocked, and tells the sender.
+    let placed = if state.is_ready() && !blocking::blocked(state, &stanza) {
+        place::place(state, stanza)
+    } else {
+        Placed::Store(stanza)
+    };
+    if let Placed::Store(stanza) = placed {
+        insure_overflowed(state, batch);
+        batch.entries.push(Entry {
+            stanza,
+            origin: Origin::Unsent,
+        });
     }
 }
 
@@ -204,8 +230,12 @@ fn insure(batch: &mut Batch, outbox: &Arc<Outbox>) {
 /// Appends a batch and tells everybody concerned.
 async fn append(delivery: &Rc<Delivery>, account: &Arc<Account>, batch: Batch) {
     let Batch { entries, insured } = batch;
-    let result = match exists(delivery, account).await {
-        Ok(true) => append_rows(delivery, account, entries).await,
+    let result = match blocking::learn(&delivery.store, account).await {
+        Ok(true) => {
+            let (blocked, entries) = part_blocked(account, entries);
+            refuse(delivery, blocked, Condition::ServiceUnavailable);
+            append_rows(delivery, account, entries).await
+        }
         Ok(false) => {
             refuse(delivery, entries, Condition::ServiceUnavailable);
             Ok(())
@@ -221,16 +251,17 @@ async fn append(delivery: &Rc<Delivery>, account: &Arc<Account>, batch: Batch) {
     }
 }
 
-async fn exists(delivery: &Rc<Delivery>, account: &Arc<Account>) -> Result<bool, StoreError> {
-    let known = account.lock().and_then(|state| state.known());
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    let exists = delivery.store.user_exists(account.bare().as_str()).await?;
-    if let Some(mut state) = account.lock() {
-        state.set_known(Some(exists));
-    }
-    Ok(exists)
+/// Apart, in order: what comes from those whom the user blocks, and the rest. What waits in a session's outbox was there
+/// before they were blocked.
+fn part_blocked(account: &Account, entries: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
+    let state = account.lock();
+    let Some(state) = state.filter(|state| state.blocks().is_some_and(|list| !list.is_empty()))
+    else {
+        return (Vec::new(), entries);
+    };
+    entries.into_iter().partition(|entry| {
+        !matches!(entry.origin, Origin::Waiting(..)) && blocking::blocked(&state, &entry.stanza)
+    })
 }
 
 async fn append_rows(
@@ -338,7 +369,7 @@ fn refuse(delivery: &Rc<Delivery>, entries: Vec<Entry>, condition: Condition) {
     }
 }
 
-fn condition(error: &StoreError) -> Condition {
+pub(super) fn condition(error: &StoreError) -> Condition {
     match error {
         StoreError::Full | StoreError::Overloaded => Condition::ResourceConstraint,
         _ => Condition::InternalServerError,
@@ -357,6 +388,10 @@ async fn flush(delivery: &Rc<Delivery>, account: &Arc<Account>, session: u64) {
         Some(resource.outbox.clone())
     });
     let Some(outbox) = outbox else { return };
+    if let Err(error) = blocking::learn(&delivery.store, account).await {
+        tracing::error!(owner = %account.bare(), %error, "cannot fetch stored messages");
+        return;
+    }
     // New messages queue behind the turn, so the outbox may take directly again from here on.
     outbox.caught_up();
     let mut after = RowId::START;
@@ -403,6 +438,12 @@ fn push_row(
             return true;
         }
     };
+    if blocking::blocked(&state, &stanza) {
+        // Blocked since it came: kept, it would be in the way of others for ever (XEP-0191 §3.3).
+        drop(state);
+        delivery.delete_rows(account.bare(), vec![row]);
+        return true;
+    }
     match outbox.push(Item {
         stanza,
         row: Some(row),

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::{Numbered, Outbox, Told, Written};
+use super::{Blocks, Numbered, Outbox, Told, Written};
 use crate::jid::Jid;
 use crate::stanza::{Stanza, StanzaError};
 
@@ -21,6 +22,8 @@ const INBOX_MAX: usize = 4096;
 pub struct Account {
     bare: Jid,
     state: Mutex<State>,
+    /// Whether the block list has entries: what its own sessions ask for each stanza, without the mutex.
+    blocks_somebody: AtomicBool,
 }
 
 /// What senders and the user's own sessions read and change, under the account's mutex.
@@ -34,6 +37,8 @@ pub struct State {
     carried: BTreeSet<i64>,
     /// Whether the store said that this user exists: asked once while the account is live.
     known: Option<bool>,
+    /// Whom the user blocks: read once while the account is live.
+    blocks: Option<Blocks>,
 }
 
 /// What a session's last presence said.
@@ -78,6 +83,8 @@ pub struct Resource {
     pub outbox: Arc<Outbox>,
     /// What the operator sees of it.
     pub about: About,
+    /// Whether it has asked for the block list, and so hears of its changes (XEP-0191 §3.3).
+    pub hears_blocks: bool,
 }
 
 /// A stanza's fate as its sender learns it: safe, or an error to send back.
@@ -164,6 +171,7 @@ impl Account {
         Account {
             bare,
             state: Mutex::default(),
+            blocks_somebody: AtomicBool::new(false),
         }
     }
 
@@ -180,6 +188,22 @@ impl Account {
         (!state.retired).then_some(Locked(state))
     }
 
+    /// Puts a block list in force; `None`: it must be read from the store. `state` is this account's.
+    pub fn set_blocks(&self, state: &mut State, blocks: Option<Blocks>) {
+        let somebody = blocks.as_ref().is_some_and(|blocks| !blocks.is_empty());
+        self.blocks_somebody.store(somebody, Ordering::Release);
+        state.blocks = blocks;
+    }
+
+    /// Whether this user blocks `peer`, for stanzas that the user sends. One load where nobody is blocked.
+    #[must_use]
+    pub fn blocks(&self, peer: &Jid) -> bool {
+        self.blocks_somebody.load(Ordering::Acquire)
+            && self
+                .lock()
+                .is_some_and(|state| state.blocked(&self.bare, peer))
+    }
+
     pub(super) fn retire_if_idle(&self) -> bool {
         let mut state = self.state.lock();
         let idle = state.resources.is_empty()
@@ -190,6 +214,12 @@ impl Account {
             state.retired = true;
         }
         idle
+    }
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Account({})", self.bare)
     }
 }
 
@@ -319,6 +349,39 @@ impl State {
             self.queue_first(Queued::Flush { session });
         }
         heir.is_some()
+    }
+
+    /// The block list, as far as it has been read.
+    #[must_use]
+    pub fn blocks(&self) -> Option<&Blocks> {
+        self.blocks.as_ref()
+    }
+
+    /// Whether `owner`, whose state this is, blocks `peer`. An unknown list blocks nobody: who delivers to a session asks
+    /// [`State::is_ready`] first.
+    #[must_use]
+    pub fn blocked(&self, owner: &Jid, peer: &Jid) -> bool {
+        self.blocks
+            .as_ref()
+            .is_some_and(|blocks| blocks.cover(owner, peer))
+    }
+
+    /// Whether stanzas may go to the sessions: there are none, or it is known whom the user blocks.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.blocks.is_some() || self.resources.is_empty()
+    }
+
+    /// For the holder of the turn: takes every queued stanza's receipt out of the inbox, and the stanza with it.
+    pub fn take_stanzas(&mut self) -> Vec<oneshot::Sender<Outcome>> {
+        let mut taken = Vec::new();
+        for queued in std::mem::take(&mut self.inbox) {
+            match queued {
+                Queued::Stanza { receipt, .. } => taken.push(receipt),
+                other => self.inbox.push_back(other),
+            }
+        }
+        taken
     }
 
     /// Whether the user exists, as far as has been asked.

@@ -8,10 +8,12 @@
 //! Sessions register here, delivery finds them. The mutexes are short and never held across an await.
 
 mod account;
+mod blocks;
 mod outbox;
 mod told;
 
 pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, TurnWork, Work};
+pub use blocks::{BlockChange, BlockError, Blocks};
 pub use outbox::{Closing, Drained, Insured, Item, Numbered, Outbox, Progress, Pushed, Written};
 pub use told::{DIRECTED_MAX, Told, Turned};
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::directory::Told;
+use crate::directory::{Account, Told};
 use crate::jid::Jid;
 use crate::stanza::{Stanza, StanzaError};
 
@@ -66,6 +66,8 @@ pub struct Peer {
     pub tls: Option<TlsInfo>,
     /// Who has been told that the session is available.
     pub told: Arc<Told>,
+    /// The user's live state, for clients: whom the user blocks.
+    pub account: Option<Arc<Account>>,
     /// `sess.vars`: plain data that scripts keep with the session across generations. Bounded by the script engine.
     pub vars: Mutex<serde_json::Map<String, serde_json::Value>>,
 }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::delivery::{Delivered, Delivery, Receipt};
+use crate::delivery::{Delivered, Delivery, Receipt, blocked_error};
 use crate::directory::Told;
 use crate::hook::{Bus, Event, Fired, Outbox, Peer, PeerKind, Point, Verdict, Waiting};
 use crate::jid::Jid;
@@ -133,6 +133,9 @@ impl Router {
             hops,
             trace,
         };
+        if sends_to_blocked(&event) {
+            return self.conclude(Verdict::Reject(blocked_error()), event);
+        }
         self.run(point, 0, event)
     }
 
@@ -357,8 +360,18 @@ fn internal_peer(jid: Jid) -> Arc<Peer> {
         addr: None,
         tls: None,
         told: Arc::new(Told::default()),
+        account: None,
         vars: parking_lot::Mutex::default(),
     })
+}
+
+/// XEP-0191 §3.3: a user sends nothing to those whom it blocks. Before any hook, so that nothing happens because of it.
+fn sends_to_blocked(event: &Event) -> bool {
+    let to = event.stanza.as_ref().and_then(Stanza::to);
+    match (&event.peer.account, to) {
+        (Some(account), Some(to)) => account.blocks(to),
+        _ => false,
+    }
 }
 
 fn is_request(event: &Event) -> bool {

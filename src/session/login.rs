@@ -87,7 +87,34 @@ impl Authenticate for Login {
         })
     }
 
-    fn bind(&self, user: &Jid, wish: Option<&str>) -> Result<Jid, StanzaError> {
+    fn bind<'a>(
+        &'a self,
+        user: &'a Jid,
+        wish: Option<&'a str>,
+    ) -> LocalFuture<'a, Result<Jid, StanzaError>> {
+        Box::pin(async move {
+            let jid = self.register(user, wish)?;
+            // Nobody whom the user blocks gets through to the session: it begins when that is known.
+            if self.delivery.know(&jid).await.is_err() {
+                self.give_back();
+                return Err(StanzaError::new(Condition::InternalServerError));
+            }
+            Ok(jid)
+        })
+    }
+}
+
+impl Login {
+    fn give_back(&self) {
+        if let Some(registered) = self.take() {
+            // Nothing was asked of it yet: there is nobody to tell.
+            let _ = self
+                .delivery
+                .unbind(&registered.jid, registered.id, &registered.outbox);
+        }
+    }
+
+    fn register(&self, user: &Jid, wish: Option<&str>) -> Result<Jid, StanzaError> {
         let made;
         let resource = match wish {
             Some(wish) => wish,
@@ -119,11 +146,6 @@ impl Authenticate for Login {
 
 impl Drop for Login {
     fn drop(&mut self) {
-        if let Some(registered) = self.take() {
-            // Nothing was asked of it yet: there is nobody to tell.
-            let _ = self
-                .delivery
-                .unbind(&registered.jid, registered.id, &registered.outbox);
-        }
+        self.give_back();
     }
 }

@@ -154,6 +154,11 @@ impl Session {
             addr,
             tls: bound.tls,
             told: registered.told.clone(),
+            account: shared
+                .router
+                .delivery()
+                .directory()
+                .find(registered.jid.bare_str()),
             vars: parking_lot::Mutex::default(),
         });
         let deadline = shared.timers.deadline();

@@ -146,6 +146,8 @@ pub struct StanzaError {
     pub kind: ErrorType,
     /// For people, in English.
     pub text: Option<String>,
+    /// What the protocol at hand says more precisely: an element of that name and namespace (RFC 6120 §8.3.4).
+    pub detail: Option<(&'static str, &'static str)>,
 }
 
 impl StanzaError {
@@ -156,6 +158,7 @@ impl StanzaError {
             condition,
             kind: condition.default_type(),
             text: None,
+            detail: None,
         }
     }
 
@@ -163,6 +166,13 @@ impl StanzaError {
     #[must_use]
     pub fn with_text(mut self, text: impl Into<String>) -> StanzaError {
         self.text = Some(text.into());
+        self
+    }
+
+    /// The same with the condition that the protocol of namespace `ns` calls `name` (RFC 6120 §8.3.4).
+    #[must_use]
+    pub fn with_detail(mut self, name: &'static str, ns: &'static str) -> StanzaError {
+        self.detail = Some((name, ns));
         self
     }
 
@@ -185,10 +195,14 @@ impl StanzaError {
                 .with_text(text);
             error.push(text);
         }
+        if let Some((name, ns)) = self.detail {
+            error.push(Element::new(name, ns));
+        }
         error
     }
 
-    /// Reads an element `error`. A condition that we do not know is undefined; an unknown type is the condition's default.
+    /// Reads an element `error`. A condition that we do not know is undefined; an unknown type is the condition's default; its
+    /// detail is not read.
     #[must_use]
     pub fn from_element(error: &Element) -> StanzaError {
         let condition = error
@@ -205,6 +219,7 @@ impl StanzaError {
             text: error
                 .child("text", ERROR_NS)
                 .map(|text| text.text().into_owned()),
+            detail: None,
         }
     }
 }

@@ -65,7 +65,11 @@ pub trait Authenticate {
     ///
     /// # Errors
     /// What the client is told, for instance that it has too many sessions.
-    fn bind(&self, user: &Jid, wish: Option<&str>) -> Result<Jid, StanzaError>;
+    fn bind<'a>(
+        &'a self,
+        user: &'a Jid,
+        wish: Option<&'a str>,
+    ) -> LocalFuture<'a, Result<Jid, StanzaError>>;
 }
 
 /// What a stream needs from its server: one epoch of the configuration, as it holds for this peer.
@@ -243,7 +247,7 @@ impl Driver {
                 Next::Lookup(user) => Event::Found(self.look_up(&user).await),
                 Next::Derive(work) => Event::Derived(self.derive(work).await),
                 Next::Bind(user, wish) => {
-                    Event::Resource(self.context.auth.bind(&user, wish.as_deref()))
+                    Event::Resource(self.context.auth.bind(&user, wish.as_deref()).await)
                 }
                 Next::Bound(jid, mechanism) => return self.bound(jid, mechanism).await,
                 Next::End => {

@@ -279,6 +279,7 @@ fn event(stanza: &Stanza) -> Event {
             addr: Some("127.0.0.1:4711".parse().unwrap()),
             tls: None,
             told: Arc::default(),
+            account: None,
             vars: parking_lot::Mutex::default(),
         }),
         stanza: Some(stanza.clone()),

@@ -62,11 +62,19 @@ impl Authenticate for OneUser {
         })
     }
 
-    fn bind(&self, user: &Jid, wish: Option<&str>) -> Result<Jid, StanzaError> {
-        match wish {
-            Some(wish) if self.taken.contains(&wish) => Err(StanzaError::new(Condition::Conflict)),
-            wish => Ok(user.with_resource(wish.unwrap_or("made")).unwrap()),
-        }
+    fn bind<'a>(
+        &'a self,
+        user: &'a Jid,
+        wish: Option<&'a str>,
+    ) -> LocalFuture<'a, Result<Jid, StanzaError>> {
+        Box::pin(async move {
+            match wish {
+                Some(wish) if self.taken.contains(&wish) => {
+                    Err(StanzaError::new(Condition::Conflict))
+                }
+                wish => Ok(user.with_resource(wish.unwrap_or("made")).unwrap()),
+            }
+        })
     }
 }
 

@@ -1,0 +1,225 @@
+//! Block lists in force (XEP-0191): what is known of a user, and how its list changes.
+//!
+//! The list lives in the account's state beside the sessions it protects. It is read before the first session begins, and
+//! whenever the turn looks whether its user exists, so that a blocked sender reaches neither a session nor the spool. It
+//! changes in the turn: while a change is being stored everything for the user queues, and it is in force, and told to
+//! the user's sessions, before anything of that goes on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Delivery, turn};
+use crate::directory::{Account, BlockChange, BlockError, Blocks, Item, Resource, State, Work};
+use crate::jid::Jid;
+use crate::net::Clock;
+use crate::stanza::{Condition, Stanza, StanzaError};
+use crate::store::{Store, StoreError};
+use crate::xml::Element;
+
+/// The namespace of XEP-0191.
+pub const BLOCKING_NS: &str = "urn:xmpp:blocking";
+
+/// A block list before and after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Whom it had covered.
+    pub before: Blocks,
+    /// Whom it covers.
+    pub after: Blocks,
+}
+
+/// Whether the recipient, whose state this is, blocks the sender.
+pub(super) fn blocked(state: &State, stanza: &Stanza) -> bool {
+    match (stanza.to(), stanza.from()) {
+        (Some(to), Some(from)) => state.blocked(to, from),
+        _ => false,
+    }
+}
+
+/// For the holder of the turn: whether the user exists, and whom it blocks, asked once while the account is live.
+pub(super) async fn learn(store: &Store, account: &Account) -> Result<bool, StoreError> {
+    let known = account
+        .lock()
+        .and_then(|state| state.blocks().and(state.known()));
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let found = store.recipient(account.bare().as_str()).await?;
+    let exists = found.is_some();
+    if let Some(mut state) = account.lock() {
+        state.set_known(Some(exists));
+        account.set_blocks(&mut state, Some(found.into_iter().flatten().collect()));
+    }
+    Ok(exists)
+}
+
+/// For the holder of the turn: learns. When that fails, the stanzas that are queued for the sessions are refused: any of
+/// them might come from somebody who is blocked.
+pub(super) async fn know(store: &Store, account: &Account) {
+    if let Err(error) = learn(store, account).await {
+        tracing::error!(owner = %account.bare(), %error, "cannot read whom this user blocks");
+        let refused = account.lock().map(|mut state| state.take_stanzas());
+        for receipt in refused.into_iter().flatten() {
+            // A sender that has gone no longer listens.
+            let _ = receipt.send(Err(StanzaError::new(turn::condition(&error))));
+        }
+    }
+}
+
+/// For the holder of the turn: stores a change, puts it in force and tells the sessions that have asked for the list
+/// (XEP-0191 §3.3). The last two are one step under the account's mutex: what comes behind the push obeys it.
+async fn apply(
+    store: &Store,
+    clock: &Clock,
+    account: &Account,
+    change: &BlockChange,
+) -> Result<Changed, StoreError> {
+    let owner = account.bare().as_str();
+    if !learn(store, account).await? {
+        return Err(StoreError::NotFound);
+    }
+    match change.clone() {
+        BlockChange::Block(jids) => store.block_add(owner, jids).await?,
+        BlockChange::Unblock(jids) => store.block_remove(owner, Some(jids)).await?,
+        BlockChange::UnblockAll => store.block_remove(owner, None).await?,
+    }
+    let mut state = account.lock().ok_or(StoreError::Closed)?;
+    let before = state.blocks().cloned().unwrap_or_default();
+    let after = before.after(change);
+    account.set_blocks(&mut state, Some(after.clone()));
+    push(clock, &state, change);
+    Ok(Changed { before, after })
+}
+
+fn fault(error: &StoreError) -> BlockError {
+    match error {
+        StoreError::NotFound => BlockError::NoSuchUser,
+        StoreError::BlocksFull { most } => BlockError::Full(*most),
+        StoreError::Overloaded => BlockError::Overloaded,
+        _ => BlockError::Failed,
+    }
+}
+
+/// The change as every session that has asked for the list hears it.
+fn push(clock: &Clock, state: &State, change: &BlockChange) {
+    let hears = |resource: &&Resource| resource.hears_blocks;
+    for resource in state.resources().iter().filter(hears) {
+        let mut push = Stanza::iq("set", &clock.random_id()).with_child(&element(change));
+        push.set_to(Some(resource.jid.clone()));
+        // A session whose outbox is full hears less than it asked for; what it blocks is blocked all the same.
+        let _ = resource.outbox.push(Item {
+            stanza: push,
+            row: None,
+        });
+    }
+}
+
+fn element(change: &BlockChange) -> Element {
+    let (name, jids) = match change {
+        BlockChange::Block(jids) => ("block", jids.as_slice()),
+        BlockChange::Unblock(jids) => ("unblock", jids.as_slice()),
+        BlockChange::UnblockAll => ("unblock", [].as_slice()),
+    };
+    with_items(name, jids)
+}
+
+/// An element of XEP-0191 that lists addresses.
+#[must_use]
+pub fn with_items(name: &str, jids: &[Jid]) -> Element {
+    let mut list = Element::new(name, BLOCKING_NS);
+    for jid in jids {
+        list.push(Element::new("item", BLOCKING_NS).with_attr("jid", jid.as_str()));
+    }
+    list
+}
+
+/// What a user is told who sends something to somebody on its block list (XEP-0191 §3.3).
+#[must_use]
+pub fn blocked_error() -> StanzaError {
+    StanzaError::new(Condition::NotAcceptable)
+        .with_type(crate::stanza::ErrorType::Cancel)
+        .with_detail("blocked", "urn:xmpp:blocking:errors")
+}
+
+impl Delivery {
+    /// Ready when it is known whom the user of `jid` blocks: before that nothing reaches its sessions.
+    ///
+    /// # Errors
+    /// The store could not tell.
+    pub async fn know(self: &Rc<Self>, jid: &Jid) -> Result<(), BlockError> {
+        let known = |_: &Arc<Account>, state: &mut State| state.blocks().is_some();
+        if self.directory.with(jid, known) {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        self.in_turn(jid, |account| async move {
+            learn(&store, &account).await.map(drop)
+        })
+        .await
+    }
+
+    /// Changes whom the user of `jid` blocks; ready when that is durable, in force, and told to the user's sessions.
+    ///
+    /// # Errors
+    /// The list is as it was.
+    pub async fn block(
+        self: &Rc<Self>,
+        jid: &Jid,
+        change: BlockChange,
+    ) -> Result<Changed, BlockError> {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        self.in_turn(jid, |account| async move {
+            apply(&store, &clock, &account, &change).await
+        })
+        .await
+    }
+
+    /// Does something in the account's turn and waits for it.
+    async fn in_turn<T, F>(
+        self: &Rc<Self>,
+        jid: &Jid,
+        work: impl FnOnce(Arc<Account>) -> F + Send + 'static,
+    ) -> Result<T, BlockError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + 'static,
+    {
+        let (done, waits) = oneshot::channel();
+        let owner = jid.to_bare();
+        let work: Work = Box::new(move |account| {
+            Box::pin(async move {
+                // Whoever asked may have gone: what is done is done.
+                let _ = done.send(work(account).await);
+            })
+        });
+        self.work(jid, work);
+        let result = waits.await.unwrap_or(Err(StoreError::Closed));
+        result.map_err(|error| {
+            let fault = fault(&error);
+            if fault == BlockError::Failed {
+                tracing::error!(%owner, %error, "a block list cannot be read or changed");
+            }
+            fault
+        })
+    }
+
+    /// The block list, for one of the user's sessions, which hears of its changes from here on (XEP-0191 §3.2).
+    ///
+    /// # Errors
+    /// The store could not tell.
+    pub async fn block_list(
+        self: &Rc<Self>,
+        jid: &Jid,
+        session: u64,
+    ) -> Result<Blocks, BlockError> {
+        self.know(jid).await?;
+        self.directory.with(jid, |_, state| {
+            if let Some(resource) = state.session_mut(session) {
+                resource.hears_blocks = true;
+            }
+            state.blocks().cloned().ok_or(BlockError::Failed)
+        })
+    }
+}
