@@ -24,8 +24,17 @@ pub trait Backend: 'static {
         &self,
         domain: Option<&str>,
     ) -> impl Future<Output = Result<Vec<UserRow>, Refused>>;
-    /// Every session.
-    fn session_list(&self) -> impl Future<Output = Result<Vec<SessionRow>, Refused>>;
+    /// Every session, or those of a user, a resource or a domain.
+    fn session_list(
+        &self,
+        of: Option<&Jid>,
+    ) -> impl Future<Output = Result<Vec<SessionRow>, Refused>>;
+    /// Ends the session of a full address, or every session of a bare one; the client is told `reason`.
+    fn session_kick(
+        &self,
+        jid: &Jid,
+        reason: &str,
+    ) -> impl Future<Output = Result<Deleted, Refused>>;
     /// Every script.
     fn script_list(&self) -> impl Future<Output = Result<Vec<ScriptRow>, Refused>>;
     /// Loads the scripts again.
@@ -89,7 +98,7 @@ pub struct UserRow {
     pub waiting: u64,
 }
 
-/// `user delete`.
+/// `user delete`, `session kick`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Deleted {
     /// How many sessions were told to close.
@@ -109,10 +118,16 @@ pub struct SessionRow {
     pub tls: Option<String>,
     /// The presence priority; absent while not available.
     pub priority: Option<i8>,
+    /// `away`, `chat`, `dnd` or `xa`; empty for plain available; absent while not available.
+    pub show: Option<String>,
     /// The worker's number.
     pub worker: usize,
+    /// When it was bound, in the format of XEP-0082.
+    pub since: String,
     /// Seconds since it was bound.
     pub age_seconds: u64,
+    /// Bytes that wait to be written to it.
+    pub waiting_bytes: usize,
 }
 
 /// `script list`.
@@ -181,6 +196,17 @@ pub enum Refused {
     /// There is no such user.
     #[error("there is no user {0}")]
     NoSuchUser(Jid),
+    /// Nobody is logged in under that address.
+    #[error("{jid} has no session")]
+    NoSession {
+        /// The address asked for.
+        jid: Jid,
+        /// Other resources of that user.
+        others: Vec<String>,
+    },
+    /// The reason is too long, or not one line.
+    #[error("this reason cannot be sent: one line of at most 500 characters")]
+    BadReason,
     /// The password is empty, too long, or has characters that no client could send.
     #[error("this password cannot be used: {0}")]
     BadPassword(Failure),
@@ -207,6 +233,8 @@ impl Refused {
             Refused::NotServed { .. } => "not-served",
             Refused::Exists(_) => "exists",
             Refused::NoSuchUser(_) => "no-such-user",
+            Refused::NoSession { .. } => "no-session",
+            Refused::BadReason => "bad-reason",
             Refused::BadPassword(_) => "bad-password",
             Refused::Scripts { .. } => "scripts",
             Refused::Failed(_) => "failed",
@@ -226,6 +254,10 @@ impl Refused {
             Refused::NoSuchUser(jid) => Some(format!(
                 "`stanzactl user add {jid}` makes it, `stanzactl user list` lists those that exist"
             )),
+            Refused::NoSession { others, .. } if others.is_empty() => {
+                Some("`stanzactl session list` lists who is logged in".to_owned())
+            }
+            Refused::NoSession { others, .. } => Some(format!("logged in: {}", others.join(", "))),
             Refused::Scripts { .. } => {
                 Some("mend the file and save it; the old scripts run on meanwhile".to_owned())
             }

@@ -10,6 +10,9 @@ use super::protocol::{Fault, Request};
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Watch};
 
+/// The longest reason that a client is given.
+const REASON_CHARS: usize = 500;
+
 /// What a command gives.
 pub(super) enum Outcome {
     /// One object.
@@ -48,14 +51,20 @@ pub(super) async fn run<B: Backend>(
             Outcome::Record(json!({ "jid": jid.as_str(), "sessions_closed": closed }))
         }
         Verb::UserList => {
-            let domain = request
-                .args
-                .get("domain")
-                .map(|given| address(given))
-                .transpose()?;
+            let domain = optional_address(request, "domain")?;
             rows(backend.user_list(domain.as_ref().map(Jid::domain)).await?)?
         }
-        Verb::SessionList => rows(backend.session_list().await?)?,
+        Verb::SessionList => {
+            let of = optional_address(request, "jid")?;
+            rows(backend.session_list(of.as_ref()).await?)?
+        }
+        Verb::SessionKick => {
+            let jid = address(argument(request, "jid"))?;
+            let closed = backend.session_kick(&jid, reason(request)?).await?;
+            Outcome::Record(
+                json!({ "jid": jid.as_str(), "sessions_closed": closed.sessions_closed }),
+            )
+        }
         Verb::ScriptList => rows(backend.script_list().await?)?,
         Verb::ScriptReload => Outcome::Record(value(backend.script_reload().await?)?),
         Verb::Hooks => rows(backend.hooks().await?)?,
@@ -114,6 +123,26 @@ fn address(given: &str) -> Result<Jid, Refused> {
     Jid::new(given).map_err(|source| Refused::BadAddress {
         given: given.to_owned(),
         source,
+    })
+}
+
+fn optional_address(request: &Request, name: &str) -> Result<Option<Jid>, Refused> {
+    request
+        .args
+        .get(name)
+        .map(|given| address(given))
+        .transpose()
+}
+
+/// What a client is told that is sent away: one line of text.
+fn reason(request: &Request) -> Result<&str, Fault> {
+    let reason = request.args.get("reason").map_or("", |given| given.trim());
+    if reason.chars().count() > REASON_CHARS || reason.chars().any(char::is_control) {
+        return Err(Refused::BadReason.into());
+    }
+    Ok(match reason {
+        "" => "the operator has ended this session",
+        reason => reason,
     })
 }
 

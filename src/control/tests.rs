@@ -49,8 +49,17 @@ impl Backend for OneUser {
         let ours = domain.is_none_or(|domain| domain == "localhost");
         Ok(if ours { vec![row] } else { Vec::new() })
     }
-    async fn session_list(&self) -> Result<Vec<SessionRow>, Refused> {
+    async fn session_list(&self, _: Option<&Jid>) -> Result<Vec<SessionRow>, Refused> {
         Ok(Vec::new())
+    }
+    async fn session_kick(&self, jid: &Jid, reason: &str) -> Result<Deleted, Refused> {
+        if reason.starts_with("the operator") {
+            return Ok(Deleted { sessions_closed: 2 });
+        }
+        Err(Refused::NoSession {
+            jid: jid.clone(),
+            others: vec!["alice@localhost/desk".to_owned()],
+        })
     }
     async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {
         Ok(Vec::new())
@@ -151,6 +160,14 @@ fn commands_answer_with_rows_objects_and_complaints() {
             complaint(ask(&path, "user add", &empty)).code,
             "bad-password"
         );
+
+        let alice = ("jid", "alice@localhost/phone");
+        let kicked = ask(&path, "session kick", &[alice]);
+        assert!(matches!(&kicked[..], [Reply::Done(done)] if done["sessions_closed"] == 2));
+        let why = |reason| complaint(ask(&path, "session kick", &[alice, ("reason", reason)]));
+        assert_eq!(why("go").hint.unwrap(), "logged in: alice@localhost/desk");
+        assert_eq!(why("bell\u{7}").code, "bad-reason");
+        assert_eq!(why(&"long ".repeat(101)).code, "bad-reason");
 
         let broken = complaint(ask(&path, "script reload", &[]));
         assert_eq!(broken.message, "still on 6: dialplan.lua:3: oops");

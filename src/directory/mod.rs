@@ -59,6 +59,8 @@ pub struct Entry {
     pub session: u64,
     /// Its presence priority; `None` while it is not available.
     pub priority: Option<i8>,
+    /// `<show/>` of its presence: `""` for plain available.
+    pub show: String,
     /// Bytes waiting to be written to it.
     pub outbox_bytes: usize,
     /// Where it comes from.
@@ -197,6 +199,7 @@ impl Directory {
                         jid: resource.jid.clone(),
                         session: resource.session,
                         priority: resource.priority,
+                        show: resource.show.show.clone(),
                         outbox_bytes: resource.outbox.bytes(),
                         about: resource.about.clone(),
                     })

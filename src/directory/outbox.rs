@@ -29,12 +29,12 @@ pub struct Item {
 pub type Numbered = (Written, Stanza);
 
 /// Why somebody else ends a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closing {
     /// Another session has bound the same resource (RFC 6120 §7.7.2.2).
     Conflict,
-    /// The operator ended it, or the user was deleted.
-    Kicked,
+    /// The operator ended it; the text tells the peer why.
+    Kicked(Arc<str>),
     /// The user's account is gone, or its password was changed.
     Revoked,
     /// The server stops.
@@ -260,7 +260,7 @@ impl Outbox {
     pub fn closing(&self, waker: &Waker) -> Option<Closing> {
         let mut state = self.state.lock();
         remember(&mut state.waker, waker);
-        state.closing
+        state.closing.clone()
     }
 
     /// For the session: everything up to `upto` has been given to the operating system. Returns the spool rows that

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::banner::Banner;
-use super::{Common, Workers};
+use super::{Common, Workers, sessions};
 use crate::config::Role;
 use crate::control::{
     Backend, Deleted, HookRow, Listening, Refused, Reloaded, ScriptRow, SessionRow, Summary,
@@ -84,20 +84,6 @@ impl Console {
             Err(error) => Err(Refused::Failed(error.into())),
         }
     }
-
-    /// Asks every session of a user to end; returns how many.
-    fn revoke(&self, bare: &str) -> usize {
-        let Some(account) = self.common.directory.find(bare) else {
-            return 0;
-        };
-        let Some(state) = account.lock() else {
-            return 0;
-        };
-        for resource in state.resources() {
-            resource.outbox.close(Closing::Revoked);
-        }
-        state.resources().len()
-    }
 }
 
 fn refused(jid: &Jid, error: StoreError) -> Refused {
@@ -167,7 +153,7 @@ impl Backend for Console {
             .await
             .map_err(|error| refused(jid, error))?;
         // Whoever logged in with the old password is out (T33).
-        self.revoke(jid.bare_str());
+        sessions::close(&self.common, jid, &Closing::Revoked);
         Ok(())
     }
 
@@ -180,7 +166,7 @@ impl Backend for Console {
             .map_err(|error| refused(jid, error))?;
         Delivery::user_changed(&self.common.directory, jid.bare_str());
         Ok(Deleted {
-            sessions_closed: self.revoke(jid.bare_str()),
+            sessions_closed: sessions::close(&self.common, jid, &Closing::Revoked),
         })
     }
 
@@ -203,28 +189,12 @@ impl Backend for Console {
         Ok(rows)
     }
 
-    async fn session_list(&self) -> Result<Vec<SessionRow>, Refused> {
-        let now_ms = self.common.clock.monotonic_ms();
-        let mut rows: Vec<SessionRow> = self
-            .common
-            .directory
-            .entries()
-            .into_iter()
-            .map(|entry| SessionRow {
-                id: entry.session,
-                jid: entry.jid.to_string(),
-                address: entry
-                    .about
-                    .addr
-                    .map_or_else(String::new, |addr| addr.to_string()),
-                tls: entry.about.tls.map(str::to_owned),
-                priority: entry.priority,
-                worker: entry.about.worker,
-                age_seconds: now_ms.saturating_sub(entry.about.bound_at_ms) / 1000,
-            })
-            .collect();
-        rows.sort_by_key(|row| row.id);
-        Ok(rows)
+    async fn session_list(&self, of: Option<&Jid>) -> Result<Vec<SessionRow>, Refused> {
+        Ok(sessions::list(&self.common, of))
+    }
+
+    async fn session_kick(&self, jid: &Jid, reason: &str) -> Result<Deleted, Refused> {
+        sessions::kick(&self.common, jid, reason)
     }
 
     async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {

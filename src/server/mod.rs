@@ -11,6 +11,7 @@ mod identity;
 mod local;
 mod memory;
 mod reload;
+mod sessions;
 mod start;
 mod watchdog;
 

@@ -30,7 +30,7 @@ use crate::net::tls::Tls;
 use crate::net::{Deadline, Timers};
 use crate::router::{Parked, Router, SendQueue};
 use crate::stanza::Stanza;
-use crate::stream::{Bound, StreamCondition};
+use crate::stream::{Bound, StreamCondition, stream_error_bytes};
 use crate::xml::{Framer, Header};
 use receipts::Receipts;
 use write::Writing;
@@ -74,12 +74,14 @@ pub struct Registered {
 }
 
 /// Why a session ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum End {
     /// The peer closed its stream, or its socket.
     ByPeer,
     /// With a stream error to the peer.
     Error(StreamCondition, Option<&'static str>),
+    /// The operator ends it: a stream error with this text.
+    Kicked(Arc<str>),
     /// The socket failed: there is nobody to tell.
     Broken,
 }
@@ -202,16 +204,20 @@ impl Session {
 
     /// Says why and closes the stream, within [`CLOSE_TIME`]. True when an error was written, for the peer to read.
     async fn close(&mut self) -> bool {
-        let end = self.end.unwrap_or(End::Broken);
+        let end = self.end.take().unwrap_or(End::Broken);
         tracing::debug!(jid = %self.peer.jid, ?end, "the session ends");
         if end == End::Broken {
             return false;
         }
         let at_ms = self.in_ms(CLOSE_TIME);
-        self.writing.append(&match end {
-            End::Error(condition, app) => crate::stream::stream_error_bytes(condition, None, app),
-            _ => b"</stream:stream>".to_vec(),
+        self.writing.append(&match &end {
+            End::Error(condition, app) => stream_error_bytes(*condition, None, *app),
+            End::Kicked(why) => {
+                stream_error_bytes(StreamCondition::PolicyViolation, Some(why), None)
+            }
+            End::ByPeer | End::Broken => b"</stream:stream>".to_vec(),
         });
+        let says_why = matches!(end, End::Error(..) | End::Kicked(_));
         poll_fn(|cx| {
             if self.deadline.poll_at(cx, at_ms).is_ready() {
                 return Poll::Ready(false);
@@ -222,7 +228,7 @@ impl Session {
                 Poll::Ready(Ok(())) => self.note_written(),
             }
             let shut = self.io.poll_shutdown(cx);
-            shut.map(|shut| shut.is_ok() && matches!(end, End::Error(..)))
+            shut.map(|shut| shut.is_ok() && says_why)
         })
         .await
     }
@@ -263,7 +269,7 @@ impl End {
     fn asked(closing: Closing) -> End {
         match closing {
             Closing::Conflict => End::Error(StreamCondition::Conflict, None),
-            Closing::Kicked => End::Error(StreamCondition::PolicyViolation, None),
+            Closing::Kicked(why) => End::Kicked(why),
             Closing::Revoked => End::Error(StreamCondition::NotAuthorized, None),
             Closing::Shutdown => End::Error(StreamCondition::SystemShutdown, None),
             Closing::Memory => End::Error(StreamCondition::ResourceConstraint, None),

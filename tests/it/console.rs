@@ -21,21 +21,21 @@ fn alone(args: &[&str]) -> Ended {
 }
 
 /// What `stanzactl --json` answers.
-fn json(server: &Server, args: &[&str]) -> Value {
+pub fn json(server: &Server, args: &[&str]) -> Value {
     let ended = server.ctl(&[&["--json"], args].concat());
     assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.stderr);
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
 /// The row of a listing whose `key` is `value`.
-fn row<'r>(rows: &'r Value, key: &str, value: &str) -> Option<&'r Value> {
+pub fn row<'r>(rows: &'r Value, key: &str, value: &str) -> Option<&'r Value> {
     rows.as_array()
         .unwrap()
         .iter()
         .find(|row| row[key] == value)
 }
 
-fn online(server: &Server, user: &str) -> Client {
+pub fn online(server: &Server, user: &str) -> Client {
     Client::online(&Login::direct(server.direct(), user).resource("desk")).unwrap()
 }
 
@@ -294,26 +294,6 @@ fn summary_shows_what_runs() {
     let text = server.ctl(&["summary"]).stdout;
     assert!(text.lines().any(|line| line.starts_with("data ")), "{text}");
     assert!(text.contains(&server.direct().to_string()), "{text}");
-}
-
-#[test]
-fn sessions_are_listed_with_priority_and_tls() {
-    let server = Server::start();
-    server.users(&["alice", "bob"]);
-    let mut alice = online(&server, "alice");
-    alice
-        .send("<presence><priority>7</priority></presence>")
-        .unwrap();
-    alice.drain().unwrap();
-    let _bob = Client::login(&Login::direct(server.direct(), "bob").resource("quiet")).unwrap();
-
-    let sessions = json(&server, &["session", "list"]);
-    let alice = row(&sessions, "jid", "alice@localhost/desk").unwrap();
-    assert_eq!(alice["priority"], 7);
-    assert_eq!(alice["tls"], "TLSv1.3");
-    assert!(alice["address"].as_str().unwrap().starts_with("127.0.0.1:"));
-    let bob = row(&sessions, "jid", "bob@localhost/quiet").unwrap();
-    assert!(bob["priority"].is_null(), "bound, not available");
 }
 
 #[test]

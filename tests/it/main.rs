@@ -9,6 +9,7 @@ mod attacks_operator;
 mod attacks_streams;
 mod config;
 mod console;
+mod console_sessions;
 mod crash;
 mod docs;
 mod durability_race;
