@@ -26,6 +26,8 @@ pub(crate) struct Local {
     common: Arc<Common>,
     shared: Rc<Shared>,
     handshakes: Rc<Turnstile>,
+    /// What streams announce after the login.
+    after_login: Rc<str>,
     _engine: Rc<Engine>,
     worker: usize,
 }
@@ -65,7 +67,7 @@ impl Local {
             },
         );
         let mut bus = Bus::new(activity);
-        services::register(
+        let after_login = services::register(
             &mut bus,
             &services::Parts {
                 clock: common.clock.clone(),
@@ -98,6 +100,7 @@ impl Local {
             common,
             shared,
             handshakes,
+            after_login,
             _engine: engine,
             worker: id,
         }
@@ -187,6 +190,7 @@ async fn negotiate(
         clock: common.clock.clone(),
         timers: local.shared.timers.clone(),
         handshakes: local.handshakes.clone(),
+        after_login: local.after_login.clone(),
         auth: login.clone(),
     };
     let accepted = tokio::select! {

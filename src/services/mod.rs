@@ -10,6 +10,7 @@ mod xep0030_disco;
 mod xep0049_private;
 mod xep0054_vcard;
 mod xep0092_version;
+mod xep0115_caps;
 mod xep0199_ping;
 mod xep0202_time;
 
@@ -108,8 +109,9 @@ pub struct Parts {
     pub config: Rc<dyn Fn() -> Arc<Config>>,
 }
 
-/// Puts every service on a worker's bus.
-pub fn register(bus: &mut Bus, parts: &Parts) {
+/// Puts every service on a worker's bus. Returns what the streams of the server announce after the login, as XML: its
+/// capabilities.
+pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
     let Parts {
         clock,
         store,
@@ -126,11 +128,13 @@ pub fn register(bus: &mut Bus, parts: &Parts) {
     let mut features: Vec<&'static str> = xep0030_disco::FEATURES.to_vec();
     features.extend(ping.features());
     features.extend(others.iter().flat_map(|service| service.features()));
-    let disco: Rc<dyn Service> = Rc::new(xep0030_disco::Disco::new(features));
-    for service in [ping, disco].into_iter().chain(others) {
+    let disco = xep0030_disco::Disco::new(features);
+    let announced = disco.caps().to_string();
+    for service in [ping, Rc::new(disco)].into_iter().chain(others) {
         let handler = Rc::new(Native::new(service, config.clone()));
         bus.register(Point::ClientIqRecv, Band::Native, handler);
     }
+    announced.into()
 }
 
 /// What the sender hears when a document could not be read or written.

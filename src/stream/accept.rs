@@ -86,6 +86,8 @@ pub struct AcceptContext {
     pub timers: Timers,
     /// Lets so many handshakes begin per turn of the worker.
     pub handshakes: Rc<Turnstile>,
+    /// Stream features after the login, beside those of binding a resource: complete elements.
+    pub after_login: Rc<str>,
     /// Users and sessions.
     pub auth: Rc<dyn Authenticate>,
 }
@@ -176,6 +178,7 @@ fn rules(context: &AcceptContext) -> Rules {
             settings.max_stanza_size_before_auth,
             settings.max_stanza_size,
         ),
+        after_login: context.after_login.clone(),
     }
 }
 

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest;
 use stanzad::xml::Element;
 
 use crate::attacks::{ask, condition, online};
-use crate::harness::{Server, Setup};
+use crate::harness::{Client, Login, Server, Setup};
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";
 
 /// Asks for `payload` with an iq of `type_` to `to` (none: without `to`).
-fn iq(client: &mut crate::harness::Client, type_: &str, to: &str, payload: &str) -> Element {
+fn iq(client: &mut Client, type_: &str, to: &str, payload: &str) -> Element {
     let to = match to {
         "" => String::new(),
         to => format!(" to='{to}'"),
@@ -55,6 +58,71 @@ fn the_manual_names_what_disco_announces() {
     let query = format!("<query xmlns='{INFO}'/>");
     let answer = iq(&mut alice, "get", "localhost", &query);
     assert_eq!(features(payload(&answer)), told);
+}
+
+/// The stream features after the login.
+fn features_after_login(server: &Server, user: &str) -> Element {
+    let login = Login::direct(server.direct(), user);
+    let mut client = Client::connect(login.addr, login.via).unwrap();
+    client.features().unwrap();
+    client.authenticate(&login).unwrap();
+    client.open().unwrap();
+    client.features().unwrap()
+}
+
+#[test]
+fn capabilities_are_the_hash_of_what_disco_answers() {
+    let server = Server::start();
+    server.users(&["alice"]);
+    let told = features_after_login(&server, "alice");
+    let caps = told
+        .child("c", "http://jabber.org/protocol/caps")
+        .unwrap_or_else(|| panic!("{told}"));
+    assert_eq!(caps.attr("hash"), Some("sha-1"));
+    let (node, ver) = (caps.attr("node").unwrap(), caps.attr("ver").unwrap());
+
+    let mut alice = online(&server, "alice");
+    let query = |node: &str| format!("<query xmlns='{INFO}' node='{node}'/>");
+    let hashed = format!("{node}#{ver}");
+    let answer = iq(&mut alice, "get", "localhost", &query(&hashed));
+    let info = payload(&answer);
+    assert_eq!(info.attr("node"), Some(&*hashed));
+    // XEP-0115 §5.4: as a client checks it.
+    let identity = info.child("identity", INFO).unwrap();
+    let part = |key: &str| identity.attr(key).unwrap_or_default();
+    let mut text = format!("{}/{}//{}<", part("category"), part("type"), part("name"));
+    for feature in features(info) {
+        text += &format!("{feature}<");
+    }
+    let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    assert_eq!(STANDARD.encode(hash), ver);
+    let plain = iq(
+        &mut alice,
+        "get",
+        "localhost",
+        &format!("<query xmlns='{INFO}'/>"),
+    );
+    assert_eq!(features(payload(&plain)), features(info));
+
+    for (to, node) in [
+        ("localhost", node),
+        ("localhost", &*format!("{node}#AAAA")),
+        ("alice@localhost", &*hashed),
+    ] {
+        let answer = iq(&mut alice, "get", to, &query(node));
+        assert_eq!(condition(&answer), "item-not-found", "{to} {node}");
+    }
+    let own = iq(
+        &mut alice,
+        "get",
+        "alice@localhost",
+        &format!("<query xmlns='{INFO}'/>"),
+    );
+    let own = payload(&own).child("identity", INFO).unwrap();
+    assert_eq!(
+        (own.attr("category"), own.attr("type")),
+        (Some("account"), Some("registered"))
+    );
 }
 
 #[test]

@@ -110,7 +110,8 @@ impl Negotiation {
         let max_bytes = if self.user.is_some() {
             features.push_str(&format!(
                 "<bind xmlns='{BIND_NS}'/>\
-                 <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
+                 <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>{}",
+                self.rules.after_login
             ));
             bound
         } else {

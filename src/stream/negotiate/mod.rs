@@ -8,6 +8,8 @@ mod header;
 mod login;
 mod table;
 
+use std::rc::Rc;
+
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::sasl::{
@@ -46,6 +48,8 @@ pub(super) struct Rules {
     pub(super) domains: Vec<String>,
     /// Bytes of a stanza before and after the login, told to the peer (XEP-0478).
     pub(super) max_bytes: (usize, usize),
+    /// More features after the login, as XML.
+    pub(super) after_login: Rc<str>,
 }
 
 /// What happened.

@@ -67,6 +67,11 @@ impl Client {
         self.runtime.block_on(self.peer.authenticate(login))
     }
 
+    /// See [`Peer::open`].
+    pub fn open(&mut self) -> io::Result<()> {
+        self.runtime.block_on(self.peer.open())
+    }
+
     /// See [`Peer::features`].
     pub fn features(&mut self) -> io::Result<Element> {
         self.runtime.block_on(self.peer.features())

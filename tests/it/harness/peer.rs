@@ -339,7 +339,7 @@ impl Peer {
     }
 
     /// Sends a stream header; the server's comes with the next element.
-    async fn open(&mut self) -> io::Result<()> {
+    pub async fn open(&mut self) -> io::Result<()> {
         self.open_to("localhost").await
     }
 

@@ -63,6 +63,7 @@ fn stream(starttls: StartTls, mechanisms: &[Mechanism], encrypted: bool) -> Stre
         mechanisms: mechanisms.to_vec(),
         domains: vec!["example.org".to_owned(), "other.example".to_owned()],
         max_bytes: (10_000, 262_144),
+        after_login: "<more xmlns='urn:example:more'/>".into(),
     };
     let clock = Clock::new(Arc::new(Counting::default()));
     Stream {
