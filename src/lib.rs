@@ -29,6 +29,7 @@ pub mod services;
 
 pub mod stream;
 
+pub mod client;
 pub mod config;
 pub mod directory;
 pub mod hook;

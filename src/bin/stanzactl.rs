@@ -1,5 +1,7 @@
 //! The console's client: asks a running stanzad and shows what it answers.
 
+mod chat;
+
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,6 +9,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Command as Usage};
 use serde_json::{Value, json};
+use stanzad::client;
 use stanzad::control::{
     self, Answer, Answers, ArgKind, COMMANDS, ClientError, Command, Complaint, GROUPS, Reply,
     Request, Unreachable,
@@ -31,6 +34,8 @@ enum Failure {
     PasswordsDiffer,
     #[error("no password on standard input")]
     NoPassword,
+    #[error("{0}")]
+    Chat(#[from] client::ClientError),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
 }
@@ -43,6 +48,7 @@ impl Failure {
             | Failure::NoTerminal(_)
             | Failure::PasswordsDiffer
             | Failure::NoPassword => 2,
+            Failure::Chat(error) => chat::exit(error),
             Failure::Unreachable(_) | Failure::Client(_) => 3,
         }
     }
@@ -55,6 +61,7 @@ impl Failure {
             Failure::Client(_) => "broken",
             Failure::NoTerminal(_) | Failure::NoPassword => "no-password",
             Failure::PasswordsDiffer => "passwords-differ",
+            Failure::Chat(_) => "chat",
             Failure::Output(_) => "output",
         };
         Complaint {
@@ -194,6 +201,10 @@ fn subcommand(word: &'static str, command: &'static Command) -> Usage {
                 .value_name("N")
                 .value_parser(clap::builder::StringValueParser::new())
                 .help(arg.help),
+            ArgKind::Setting(value) => clap::Arg::new(arg.name)
+                .long(arg.name)
+                .value_name(value)
+                .help(arg.help),
             ArgKind::Secret => clap::Arg::new(arg.name)
                 .long(format!("{}-stdin", arg.name))
                 .action(clap::ArgAction::SetTrue)
@@ -210,6 +221,9 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         // The first word of several, or none at all: what is there?
         return list_commands(&name, json);
     };
+    if matches!(command.answer, Answer::Conversation(_)) {
+        return chat::run(args, json);
+    }
     let mut request = Request {
         command: command.name.to_owned(),
         args: Default::default(),

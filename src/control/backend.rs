@@ -66,6 +66,8 @@ pub struct Summary {
     pub domains: Vec<String>,
     /// The sockets that accept.
     pub listening: Vec<Listening>,
+    /// The certificates in force.
+    pub certificates: Vec<CertificateRow>,
     /// How many workers.
     pub workers: usize,
     /// The generation of scripts that runs.
@@ -85,6 +87,17 @@ pub struct Listening {
     pub address: String,
     /// Its TLS mode, as the configuration writes it.
     pub tls: String,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateRow {
+    /// The domain it was made or configured for.
+    pub domain: String,
+    /// SHA-256 of the leaf, `AB:CD:...`.
+    pub fingerprint: String,
+    /// Made by this server for itself.
+    pub self_signed: bool,
 }
 
 /// `user list`.

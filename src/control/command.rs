@@ -31,6 +31,8 @@ pub(super) enum Verb {
     Hooks,
     /// Follows stanzas.
     Trace,
+    /// Chats as a user.
+    Chat,
     /// Stops the daemon.
     Shutdown,
 }
@@ -66,6 +68,66 @@ const PASSWORD: Arg = Arg {
     from: None,
     help: "the password",
 };
+
+const fn setting(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg {
+        name,
+        kind: ArgKind::Setting(value),
+        optional: true,
+        from: None,
+        help,
+    }
+}
+
+const CHAT: &[Arg] = &[
+    Arg {
+        name: "me",
+        help: "who logs in, like alice@localhost",
+        ..USER
+    },
+    Arg {
+        name: "to",
+        optional: true,
+        help: "whom the lines go to that name nobody",
+        ..USER
+    },
+    Arg {
+        help: "the password of ME",
+        ..PASSWORD
+    },
+    setting(
+        "password-file",
+        "FILE",
+        "a file whose first line is the password",
+    ),
+    setting(
+        "connect",
+        "HOST:PORT",
+        "the server, where it is not the daemon of the console",
+    ),
+    setting(
+        "tls",
+        "HOW",
+        "`direct` or `starttls`, where the port does not say it: 5223 and 443 are direct",
+    ),
+    setting(
+        "fingerprint",
+        "HEX",
+        "the SHA-256 of the one certificate to believe",
+    ),
+    Arg {
+        name: "wait",
+        kind: ArgKind::Count,
+        optional: true,
+        from: None,
+        help: "how many seconds to stay after the end of the input; with `--until` how many to wait for its text, else 60",
+    },
+    setting(
+        "until",
+        "TEXT",
+        "goes as soon as a line with that text has come; exit code 1 if it does not",
+    ),
+];
 
 /// The first words of commands that have two, with a line for each.
 pub const GROUPS: &[(&str, &str)] = &[
@@ -114,6 +176,7 @@ pub const COMMANDS: &[Command] = &[
             "scripts",
             "domains",
             "listening",
+            "certificates",
             "workers",
             "generation",
             "users",
@@ -262,6 +325,17 @@ pub const COMMANDS: &[Command] = &[
         ]),
         help: "Follows stanzas live: which hooks ran, their verdicts, how long each took, where the stanza went",
         manual: "",
+    },
+    Command {
+        verb: Verb::Chat,
+        name: "chat",
+        args: CHAT,
+        answer: Answer::Conversation(&["kind", "when", "kept", "from", "text"]),
+        help: "Logs in as a user and chats, a line a message",
+        manual: "At a terminal `/help` lists what can be typed. In a pipe each line that is read is sent and each that comes \
+            is printed; at the end of its input it goes when the server has everything. It speaks TLS or not at all: it \
+            believes the certificates that the daemon names on its console, else those that the system's certification \
+            authorities vouch for; with `--fingerprint` that certificate and no other.",
     },
     Command {
         verb: Verb::Shutdown,

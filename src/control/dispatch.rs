@@ -72,6 +72,7 @@ pub(super) async fn run<B: Backend>(
             let jid = address(argument(request, "jid"))?;
             Outcome::Live(backend.traces().watch(jid.as_str())?)
         }
+        Verb::Chat => return Err(Fault::NotAsked("chat")),
         Verb::Shutdown => Outcome::Shutdown,
     })
 }

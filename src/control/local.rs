@@ -44,7 +44,7 @@ fn row(command: &Command) -> Value {
     let args: Vec<Value> = command
         .args
         .iter()
-        .map(|arg| json!({ "name": arg.name, "optional": arg.optional, "help": arg.help }))
+        .map(|arg| json!({ "name": arg.name, "typed": arg.typed(), "optional": arg.optional, "help": arg.help }))
         .collect();
     let (_, keys) = command.answer.describe();
     json!({

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{ArgKind, COMMANDS, Command};
+use super::{Answer, ArgKind, COMMANDS, Command};
 
 const HEAD: &str = "\
 # The console
@@ -16,7 +16,8 @@ socket may do everything here; its file's mode decides who that is. The daemon l
 
 Exit codes: 0 done, 1 the daemon said no, 2 the command line is wrong, 3 no daemon answers.
 
-With `--json` a command that lists prints an array, one that answers once prints an object, and `trace` prints an object a line.
+With `--json` a command that lists prints an array, one that answers once prints an object, and `trace`
+and `chat` print an object a line.
 
 ";
 
@@ -36,13 +37,20 @@ fn section(command: &Command) -> String {
     out += "\n\n";
     for arg in command.args {
         let how = match (arg.kind, arg.optional) {
+            (ArgKind::Secret, _) if matches!(command.answer, Answer::Conversation(_)) => {
+                ", asked for on the terminal, or the first line of standard input with `--password-stdin`"
+            }
             (ArgKind::Secret, _) => {
                 ", asked for twice on the terminal, or the first line of standard input with `--password-stdin`"
             }
+            (ArgKind::Setting(_) | ArgKind::Count, _) | (_, false) => "",
             (_, true) => ", may be left out",
-            (_, false) => "",
         };
-        writeln!(out, "- `{}`: {}{how}", arg.name, arg.help).unwrap();
+        let name = match arg.kind {
+            ArgKind::Setting(_) | ArgKind::Count => arg.typed(),
+            _ => arg.name.to_owned(),
+        };
+        writeln!(out, "- `{name}`: {}{how}", arg.help).unwrap();
     }
     if !command.args.is_empty() {
         out.push('\n');
@@ -77,13 +85,17 @@ The daemon's socket, or the directory it is in. Else STANZAD_SOCKET, ./var and /
 .B \\-\\-json
 Answers for programs: an array, an object, or for
 .B trace
+and
+.B chat
 an object a line.
 .TP
 .B \\-\\-password\\-stdin
 For
 .B user add
+,
+.B user passwd
 and
-.BR \"user passwd\" :
+.BR chat :
 the password is the first line of standard input.
 .SH EXIT STATUS
 0 done, 1 the daemon said no, 2 the command line is wrong, 3 no daemon answers.

@@ -73,6 +73,8 @@ pub(super) enum Fault {
         given: String,
         kind: ArgKind,
     },
+    #[error("`{0}` is stanzactl's own: the console does not answer it")]
+    NotAsked(&'static str),
     #[error(transparent)]
     TooManyTraces(#[from] TooManyWatchers),
     #[error(transparent)]
@@ -88,6 +90,7 @@ impl Fault {
             Fault::MissingArgument { .. } => "missing-argument",
             Fault::UnknownArgument { .. } => "unknown-argument",
             Fault::BadArgument { .. } => "bad-argument",
+            Fault::NotAsked(_) => "not-asked",
             Fault::TooManyTraces(_) => "too-many-traces",
             Fault::Refused(refused) => refused.code(),
         }

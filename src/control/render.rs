@@ -30,7 +30,9 @@ pub fn shown(command: &Command, rows: &[Value], value: &Value) -> String {
             )
         }
         (Answer::Text(key), _) => value[key].as_str().unwrap_or_default().to_owned(),
-        (Answer::Record(keys) | Answer::Live(keys), _) => record(keys, value),
+        (Answer::Record(keys) | Answer::Live(keys) | Answer::Conversation(keys), _) => {
+            record(keys, value)
+        }
     }
 }
 
@@ -45,7 +47,7 @@ fn page(row: &Value) -> String {
     let list = |key: &str| row[key].as_array().map_or(&[][..], Vec::as_slice);
     let args: Vec<Value> = list("arguments").to_vec();
     if !args.is_empty() {
-        let named = table(&[("name", ""), ("help", "")], &args);
+        let named = table(&[("typed", ""), ("help", "")], &args);
         out.push('\n');
         out += named.trim_start_matches('\n');
     }

@@ -15,6 +15,8 @@ pub enum ArgKind {
     Rest,
     /// A number from 1 on, typed as an option: `--limit 10`. Always optional.
     Count,
+    /// Typed as an option with a value of that name: `--connect HOST:PORT`. Always optional.
+    Setting(&'static str),
     /// Asked for on the terminal or read from standard input, never given on a command line, never logged.
     Secret,
 }
@@ -52,6 +54,8 @@ pub enum Answer {
     Text(&'static str),
     /// Objects as they happen, until the client closes.
     Live(&'static [&'static str]),
+    /// What is said to a user of the server, as it comes; stanzactl holds the conversation itself.
+    Conversation(&'static [&'static str]),
 }
 
 impl Answer {
@@ -62,25 +66,29 @@ impl Answer {
             Answer::Rows(keys) | Answer::Listing { keys, .. } => ("A list of objects", keys),
             Answer::Text(key) => ("One object", std::slice::from_ref(key)),
             Answer::Live(keys) => ("An object for each stanza", keys),
+            Answer::Conversation(keys) => ("An object for each line", keys),
         }
     }
 }
 
+/// A usage that has more options than these says `[OPTIONS]`.
+const OPTIONS: usize = 2;
+
 impl Arg {
-    /// How it is typed: `JID`, `[DOMAIN]`, `[--limit N]`; a secret is not typed.
-    fn usage(&self) -> Option<String> {
-        let name = match self.kind {
-            ArgKind::Secret => return None,
-            ArgKind::Count => return Some(format!("[--{} N]", self.name)),
+    /// How it is typed: `JID`, `--limit N`.
+    pub(super) fn typed(&self) -> String {
+        match self.kind {
+            ArgKind::Secret => format!("--{}-stdin", self.name),
+            ArgKind::Count => format!("--{} N", self.name),
+            ArgKind::Setting(value) => format!("--{} {value}", self.name),
             ArgKind::Choice(words) => words.join("|"),
             ArgKind::Rest => format!("{}...", self.name.to_uppercase()),
             ArgKind::Address | ArgKind::Word => self.name.to_uppercase(),
-        };
-        Some(if self.optional {
-            format!("[{name}]")
-        } else {
-            name
-        })
+        }
+    }
+
+    fn is_option(&self) -> bool {
+        matches!(self.kind, ArgKind::Count | ArgKind::Setting(_))
     }
 }
 
@@ -102,10 +110,18 @@ impl Command {
     /// How it is typed: `user list [DOMAIN]`; secrets are not typed there.
     #[must_use]
     pub fn usage(&self) -> String {
+        let typed = |arg: &&Arg| arg.kind != ArgKind::Secret;
+        let many = self.args.iter().filter(|arg| arg.is_option()).count() > OPTIONS;
         let mut usage = self.name.to_owned();
-        for arg in self.args.iter().filter_map(Arg::usage) {
-            usage.push(' ');
-            usage += &arg;
+        for arg in self.args.iter().filter(typed) {
+            match (arg.optional, many && arg.is_option()) {
+                (_, true) => {}
+                (true, _) => usage += &format!(" [{}]", arg.typed()),
+                (false, _) => usage += &format!(" {}", arg.typed()),
+            }
+        }
+        if many {
+            usage += " [OPTIONS]";
         }
         usage
     }

@@ -62,7 +62,12 @@ impl Hash {
             .to_vec()
     }
 
-    fn salted_password(self, password: &[u8], salt: &[u8], iterations: NonZeroU32) -> Vec<u8> {
+    pub(super) fn salted_password(
+        self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: NonZeroU32,
+    ) -> Vec<u8> {
         #[cfg(test)]
         work::count(|work| work.rounds += u64::from(iterations.get()));
         let mut out = vec![0; self.len()];

@@ -1,4 +1,5 @@
-//! SASL server mechanisms as pure steps: PLAIN, SCRAM-SHA-1, SCRAM-SHA-256 (RFC 4422, 4616, 5802, 7677).
+//! SASL mechanisms as pure steps: PLAIN, SCRAM-SHA-1, SCRAM-SHA-256 (RFC 4422, 4616, 5802, 7677). What follows is the
+//! server's side; [`client`] is the other.
 //!
 //! [`begin`] starts an exchange and gives a [`Step`]. A step that waits carries the only value with which the exchange
 //! can go on, so an answer out of order cannot be written. Nothing here does I/O, knows a clock or makes randomness:
@@ -6,6 +7,7 @@
 //!
 //! An unknown user costs the same as a known one and fails at the same step: see [`Unknown`].
 
+pub mod client;
 mod keys;
 mod plain;
 mod prep;

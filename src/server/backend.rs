@@ -9,8 +9,8 @@ use super::banner::Banner;
 use super::{Common, Workers, sessions};
 use crate::config::Role;
 use crate::control::{
-    Backend, Deleted, HookRow, Listening, Refused, Reloaded, ScriptRow, SessionRow, Summary,
-    UserRow,
+    Backend, CertificateRow, Deleted, HookRow, Listening, Refused, Reloaded, ScriptRow, SessionRow,
+    Summary, UserRow,
 };
 use crate::delivery::Delivery;
 use crate::directory::Closing;
@@ -55,6 +55,17 @@ impl Console {
             .filter(|domain| domain.role == Some(Role::Server))
             .map(|domain| domain.name.clone())
             .collect()
+    }
+
+    /// The certificates in force; a reload may have changed them since the start.
+    fn certificates(&self) -> Vec<CertificateRow> {
+        let tls = self.common.tls.load();
+        let rows = tls.certified.iter().map(|certified| CertificateRow {
+            domain: certified.domain.clone(),
+            fingerprint: certified.fingerprint.clone(),
+            self_signed: certified.self_signed,
+        });
+        rows.collect()
     }
 
     /// A user's address at a domain of ours.
@@ -118,6 +129,7 @@ impl Backend for Console {
                     tls: socket.tls.name().to_owned(),
                 })
                 .collect(),
+            certificates: self.certificates(),
             workers: self.workers.len(),
             generation: self.scripts.generation(),
             users: users as u64,

@@ -17,6 +17,7 @@ const TABLE: &[(u8, &[&str])] = &[
     (
         1,
         &[
+            "client",
             "hook",
             "store",
             "directory",

@@ -10,7 +10,7 @@ mod tls;
 
 pub use client::Client;
 pub use peer::{Login, Mechanism, Via};
-pub use server::{Ended, Server, Setup, stanzad};
+pub use server::{Ended, Server, Setup, Told, stanzad};
 
 use std::time::Duration;
 

@@ -35,6 +35,7 @@ pub struct Server {
 /// What a process has written, line by line, as it comes.
 #[derive(Clone)]
 pub struct Told {
+    whose: &'static str,
     lines: Arc<(Mutex<Lines>, Condvar)>,
 }
 
@@ -52,13 +53,16 @@ pub struct Ended {
 }
 
 impl Told {
-    fn new() -> Self {
+    /// For a process of that name.
+    pub fn new(whose: &'static str) -> Self {
         Self {
+            whose,
             lines: Arc::default(),
         }
     }
 
-    fn follow(&self, stream: impl Read + Send + 'static) {
+    /// Takes the lines of `stream` in, aside.
+    pub fn follow(&self, stream: impl Read + Send + 'static) {
         let lines = Arc::clone(&self.lines);
         lines.0.lock().open += 1;
         std::thread::spawn(move || {
@@ -107,13 +111,15 @@ impl Told {
             }
             assert!(
                 lines.open > 0,
-                "the daemon ended without {what}:\n{}",
+                "{} ended without {what}:\n{}",
+                self.whose,
                 lines.list.join("\n")
             );
             let late = changed.wait_until(&mut lines, deadline).timed_out();
             assert!(
                 !late || seen < lines.list.len(),
-                "no {what} in {PATIENCE:?}; the daemon said:\n{}",
+                "no {what} in {PATIENCE:?}; {} said:\n{}",
+                self.whose,
                 lines.list.join("\n")
             );
         }
@@ -135,13 +141,13 @@ impl Told {
     }
 
     /// Until the process has closed its output.
-    fn wait_closed(&self) {
+    pub fn wait_closed(&self) {
         let deadline = Instant::now() + PATIENCE;
         let (lines, changed) = &*self.lines;
         let mut lines = lines.lock();
         while lines.open > 0 {
             let late = changed.wait_until(&mut lines, deadline).timed_out();
-            assert!(!late, "the daemon's output stays open");
+            assert!(!late, "the output of {} stays open", self.whose);
         }
     }
 }
@@ -276,7 +282,7 @@ fn spawn(setup: &Setup) -> (Child, Told, Vec<String>) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let (told, said) = (Told::new(), Told::new());
+    let (told, said) = (Told::new("the daemon"), Told::new("the daemon"));
     told.follow(child.stderr.take().unwrap());
     said.follow(child.stdout.take().unwrap());
     if !said.reaches(READY) {
