@@ -346,6 +346,9 @@ fn show_live(row: &Value, json: bool) -> Result<(), Failure> {
 }
 
 fn show_all(command: &Command, rows: Vec<Value>, value: &Value, json: bool) -> Result<(), Failure> {
+    if value["more"] == true {
+        eprintln!("(the first {}; there are more: --limit N)", rows.len());
+    }
     let text = match command.answer {
         Answer::Rows(_) | Answer::Listing { .. } if json => {
             format!("{:#}\n", Value::Array(rows))

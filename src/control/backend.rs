@@ -41,6 +41,24 @@ pub trait Backend: 'static {
     fn script_reload(&self) -> impl Future<Output = Result<Reloaded, Refused>>;
     /// What runs at each hook point.
     fn hooks(&self) -> impl Future<Output = Result<Vec<HookRow>, Refused>>;
+    /// What waits: for each user, or those of a domain; at most `limit` rows.
+    fn queue_totals(
+        &self,
+        domain: Option<&str>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<QueueTotal>, Refused>>;
+    /// The messages that wait for a user, oldest first; at most `limit`. `jid` is bare.
+    fn queue_rows(
+        &self,
+        jid: &Jid,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<QueueRow>, Refused>>;
+    /// One of them, and its stanza as XML.
+    fn queue_show(&self, id: i64) -> impl Future<Output = Result<QueueStanza, Refused>>;
+    /// Throws one away.
+    fn queue_delete(&self, id: i64) -> impl Future<Output = Result<Thrown, Refused>>;
+    /// Throws away all that waits for a user. `jid` is bare.
+    fn queue_clear(&self, jid: &Jid) -> impl Future<Output = Result<Thrown, Refused>>;
     /// Where traces are watched.
     fn traces(&self) -> Arc<Registry>;
     /// Begins the drain; returns at once.
@@ -178,6 +196,57 @@ pub struct HookRow {
     pub handler: String,
 }
 
+/// `queue list`.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueTotal {
+    /// The user's bare address.
+    pub jid: String,
+    /// How many messages wait.
+    pub messages: u64,
+    /// Bytes of their stanzas.
+    pub bytes: u64,
+    /// When the first was stored, in the format of XEP-0082.
+    pub oldest_at: String,
+}
+
+/// `queue list JID`.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueRow {
+    /// Its number.
+    pub id: i64,
+    /// Who sent it.
+    pub from: Option<String>,
+    /// When it was stored, in the format of XEP-0082.
+    pub stored_at: String,
+    /// From when on it is no longer delivered.
+    pub expires_at: Option<String>,
+    /// Bytes of its stanza.
+    pub bytes: u64,
+}
+
+/// `queue show`.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueStanza {
+    /// The bare address of the user for whom it waits.
+    pub jid: String,
+    /// What a listing says of it.
+    #[serde(flatten)]
+    pub row: QueueRow,
+    /// The stanza as XML.
+    pub stanza: String,
+}
+
+/// `queue delete`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Thrown {
+    /// The user's bare address.
+    pub jid: String,
+    /// How many messages are gone.
+    pub deleted: usize,
+    /// How many stay, because a session is being given them.
+    pub underway: usize,
+}
+
 /// Any failure on the daemon's side that the operator can only read.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -217,6 +286,9 @@ pub enum Refused {
         /// Other resources of that user.
         others: Vec<String>,
     },
+    /// Nothing of that number or for that user waits.
+    #[error("nothing waits: {0}")]
+    NotQueued(String),
     /// The reason is too long, or not one line.
     #[error("this reason cannot be sent: one line of at most 500 characters")]
     BadReason,
@@ -247,6 +319,7 @@ impl Refused {
             Refused::Exists(_) => "exists",
             Refused::NoSuchUser(_) => "no-such-user",
             Refused::NoSession { .. } => "no-session",
+            Refused::NotQueued(_) => "not-queued",
             Refused::BadReason => "bad-reason",
             Refused::BadPassword(_) => "bad-password",
             Refused::Scripts { .. } => "scripts",
@@ -271,6 +344,10 @@ impl Refused {
                 Some("`stanzactl session list` lists who is logged in".to_owned())
             }
             Refused::NoSession { others, .. } => Some(format!("logged in: {}", others.join(", "))),
+            Refused::NotQueued(_) => Some(
+                "`stanzactl queue list` lists for whom something waits, `queue list JID` what"
+                    .to_owned(),
+            ),
             Refused::Scripts { .. } => {
                 Some("mend the file and save it; the old scripts run on meanwhile".to_owned())
             }

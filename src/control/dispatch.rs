@@ -10,6 +10,8 @@ use super::protocol::{Fault, Request};
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Watch};
 
+/// Rows that a listing gives when nobody says how many.
+const LISTED: usize = 1000;
 /// The longest reason that a client is given.
 const REASON_CHARS: usize = 500;
 
@@ -19,6 +21,8 @@ pub(super) enum Outcome {
     Record(Value),
     /// Several.
     Rows(Vec<Value>),
+    /// Several of more.
+    Page(Vec<Value>),
     /// Records until the client closes.
     Live(Watch),
     /// The backend's shutdown, once this answer is out.
@@ -36,17 +40,17 @@ pub(super) async fn run<B: Backend>(
         Verb::Version => Outcome::Record(json!({ "version": env!("CARGO_PKG_VERSION") })),
         Verb::Summary => Outcome::Record(value(backend.summary().await?)?),
         Verb::UserAdd => {
-            let jid = user(request)?;
+            let jid = user(request, "jid")?;
             backend.user_add(&jid, password(request)?).await?;
             Outcome::Record(json!({ "jid": jid.as_str() }))
         }
         Verb::UserPasswd => {
-            let jid = user(request)?;
+            let jid = user(request, "jid")?;
             backend.user_passwd(&jid, password(request)?).await?;
             Outcome::Record(json!({ "jid": jid.as_str() }))
         }
         Verb::UserDelete => {
-            let jid = user(request)?;
+            let jid = user(request, "jid")?;
             let closed = backend.user_delete(&jid).await?.sessions_closed;
             Outcome::Record(json!({ "jid": jid.as_str(), "sessions_closed": closed }))
         }
@@ -68,6 +72,15 @@ pub(super) async fn run<B: Backend>(
         Verb::ScriptList => rows(backend.script_list().await?)?,
         Verb::ScriptReload => Outcome::Record(value(backend.script_reload().await?)?),
         Verb::Hooks => rows(backend.hooks().await?)?,
+        Verb::QueueList => queue_list(backend, request).await?,
+        Verb::QueueShow => match number(argument(request, "id")) {
+            Some(id) => Outcome::Record(value(backend.queue_show(id).await?)?),
+            None => return Err(Refused::NotQueued(argument(request, "id").to_owned()).into()),
+        },
+        Verb::QueueDelete => Outcome::Record(match number(argument(request, "what")) {
+            Some(id) => value(backend.queue_delete(id).await?)?,
+            None => value(backend.queue_clear(&user(request, "what")?).await?)?,
+        }),
         Verb::Trace => {
             let jid = address(argument(request, "jid"))?;
             Outcome::Live(backend.traces().watch(jid.as_str())?)
@@ -75,6 +88,39 @@ pub(super) async fn run<B: Backend>(
         Verb::Chat => return Err(Fault::NotAsked("chat")),
         Verb::Shutdown => Outcome::Shutdown,
     })
+}
+
+/// A row for each user, or for each message of one.
+async fn queue_list<B: Backend>(backend: &B, request: &Request) -> Result<Outcome, Fault> {
+    let limit = request
+        .args
+        .get("limit")
+        .and_then(|given| given.parse().ok());
+    let limit: usize = limit.unwrap_or(LISTED);
+    // One more shows whether there is more.
+    let asked = limit.saturating_add(1);
+    let mut rows: Vec<Value> = match optional_address(request, "jid")? {
+        Some(jid) if jid.local().is_some() => {
+            let rows = backend.queue_rows(&user(request, "jid")?, asked).await?;
+            rows.into_iter().map(value).collect::<Result<_, _>>()?
+        }
+        of => {
+            let domain = of.as_ref().map(Jid::domain);
+            let rows = backend.queue_totals(domain, asked).await?;
+            rows.into_iter().map(value).collect::<Result<_, _>>()?
+        }
+    };
+    Ok(if rows.len() > limit {
+        rows.truncate(limit);
+        Outcome::Page(rows)
+    } else {
+        Outcome::Rows(rows)
+    })
+}
+
+/// A message's number.
+fn number(given: &str) -> Option<i64> {
+    given.parse().ok().filter(|id| *id > 0)
 }
 
 /// The object of one trace record; `missed` counts the records thrown away before it.
@@ -147,8 +193,8 @@ fn reason(request: &Request) -> Result<&str, Fault> {
     })
 }
 
-fn user(request: &Request) -> Result<Jid, Fault> {
-    let jid = address(argument(request, "jid"))?;
+fn user(request: &Request, name: &str) -> Result<Jid, Fault> {
+    let jid = address(argument(request, name))?;
     if jid.local().is_none() || jid.resource().is_some() {
         return Err(Refused::NotAUser(jid.to_string()).into());
     }

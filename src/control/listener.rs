@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -193,15 +194,11 @@ async fn converse<B: Backend>(stream: UnixStream, backend: &B) -> io::Result<()>
     match dispatch::run(backend, command.verb, &request).await {
         Err(fault) => send(&mut write, &fault.into_reply()).await,
         Ok(Outcome::Record(value)) => send(&mut write, &Reply::Done(value)).await,
-        Ok(Outcome::Rows(rows)) => {
-            for row in rows {
-                send(&mut write, &Reply::Row(row)).await?;
-            }
-            send(&mut write, &Reply::Done(serde_json::Value::Null)).await
-        }
+        Ok(Outcome::Rows(rows)) => send_rows(&mut write, rows, Value::Null).await,
+        Ok(Outcome::Page(rows)) => send_rows(&mut write, rows, json!({ "more": true })).await,
         Ok(Outcome::Live(watch)) => follow(watch, &mut read, &mut write).await,
         Ok(Outcome::Shutdown) => {
-            let sent = send(&mut write, &Reply::Done(serde_json::json!({}))).await;
+            let sent = send(&mut write, &Reply::Done(json!({}))).await;
             backend.shutdown();
             sent
         }
@@ -215,7 +212,7 @@ async fn follow(
     write: &mut OwnedWriteHalf,
 ) -> io::Result<()> {
     // The client knows from this empty row that the watch is set: what it does next is seen.
-    send(write, &Reply::Row(serde_json::Value::Null)).await?;
+    send(write, &Reply::Row(Value::Null)).await?;
     let mut ignored = [0_u8; 64];
     loop {
         tokio::select! {
@@ -231,6 +228,13 @@ async fn follow(
             },
         }
     }
+}
+
+async fn send_rows(write: &mut OwnedWriteHalf, rows: Vec<Value>, end: Value) -> io::Result<()> {
+    for row in rows {
+        send(write, &Reply::Row(row)).await?;
+    }
+    send(write, &Reply::Done(end)).await
 }
 
 async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {

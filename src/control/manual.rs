@@ -25,7 +25,8 @@ const TAIL: &str = "\
 ## Protocol
 
 One request a connection: a line of JSON of at most 16 KiB, `{\"command\": \"user list\", \"args\": {\"domain\": \"localhost\"}}`. The answer is
-lines of JSON: any number of `{\"row\": {...}}`, then one `{\"done\": ...}` or `{\"error\": {\"code\", \"message\", \"hint\"}}`. `trace` sends
+lines of JSON: any number of `{\"row\": {...}}`, then one `{\"done\": ...}` (of a list that is
+cut off: `{\"done\": {\"more\": true}}`) or `{\"error\": {\"code\", \"message\", \"hint\"}}`. `trace` sends
 `{\"row\": null}` once it watches, and goes on until the client closes.
 ";
 

@@ -20,8 +20,8 @@ mod shape;
 mod tests;
 
 pub use backend::{
-    Backend, CertificateRow, Deleted, Failure, HookRow, Listening, Refused, Reloaded, ScriptRow,
-    SessionRow, Summary, UserRow,
+    Backend, CertificateRow, Deleted, Failure, HookRow, Listening, QueueRow, QueueStanza,
+    QueueTotal, Refused, Reloaded, ScriptRow, SessionRow, Summary, Thrown, UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
 pub use command::{COMMANDS, Command, GROUPS};

@@ -73,6 +73,35 @@ impl Backend for OneUser {
     async fn hooks(&self) -> Result<Vec<HookRow>, Refused> {
         Ok(Vec::new())
     }
+    async fn queue_totals(
+        &self,
+        _: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<QueueTotal>, Refused> {
+        let total = |at| QueueTotal {
+            jid: format!("user{at}@localhost"),
+            messages: 1,
+            bytes: 100,
+            oldest_at: "2026-01-02T03:04:05.000Z".to_owned(),
+        };
+        Ok((0..3).take(limit).map(total).collect())
+    }
+    async fn queue_rows(&self, _: &Jid, _: usize) -> Result<Vec<QueueRow>, Refused> {
+        Ok(Vec::new())
+    }
+    async fn queue_show(&self, id: i64) -> Result<QueueStanza, Refused> {
+        Err(Refused::NotQueued(id.to_string()))
+    }
+    async fn queue_delete(&self, id: i64) -> Result<Thrown, Refused> {
+        Err(Refused::NotQueued(id.to_string()))
+    }
+    async fn queue_clear(&self, jid: &Jid) -> Result<Thrown, Refused> {
+        Ok(Thrown {
+            jid: jid.to_string(),
+            deleted: 2,
+            underway: 0,
+        })
+    }
     fn traces(&self) -> Arc<Registry> {
         Arc::clone(&self.traces)
     }
@@ -171,6 +200,35 @@ fn commands_answer_with_rows_objects_and_complaints() {
 
         let broken = complaint(ask(&path, "script reload", &[]));
         assert_eq!(broken.message, "still on 6: dialplan.lua:3: oops");
+    });
+}
+
+#[test]
+fn listings_are_bounded_and_say_when_there_is_more() {
+    with_console(OneUser::default(), |path| {
+        let list = |args: &[(&str, &str)]| ask(&path, "queue list", args);
+        let all = list(&[("limit", "3")]);
+        assert!(
+            matches!(&all[..], [_, _, _, Reply::Done(Value::Null)]),
+            "{all:?}"
+        );
+        let some = list(&[("limit", "2")]);
+        assert!(
+            matches!(&some[..], [Reply::Row(_), Reply::Row(_), Reply::Done(end)] if end["more"] == true),
+            "{some:?}"
+        );
+        let bad = complaint(list(&[("limit", "0")]));
+        assert_eq!(bad.message, "`0` is no limit of `queue list`");
+
+        let delete = |what| ask(&path, "queue delete", &[("what", what)]);
+        assert_eq!(complaint(delete("17")).code, "not-queued");
+        assert_eq!(complaint(delete("localhost")).code, "not-a-user");
+        let cleared = delete("alice@localhost");
+        assert!(matches!(&cleared[..], [Reply::Done(done)] if done["deleted"] == 2));
+        assert_eq!(
+            complaint(ask(&path, "queue show", &[("id", "-1")])).code,
+            "not-queued"
+        );
     });
 }
 

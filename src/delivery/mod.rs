@@ -4,6 +4,7 @@
 //! recipient's account turn (`turn.rs`), which runs as a task of the worker that took it.
 
 mod blocking;
+mod discard;
 mod place;
 mod receipt;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 mod turn;
 
 pub use blocking::{BLOCKING_NS, Changed, blocked_error, with_items};
+pub use discard::{Discarded, discard};
 pub use receipt::{Fate, Receipt};
 
 use std::rc::Rc;
@@ -351,14 +353,7 @@ impl Delivery {
             if let Err(error) = delivery.store.spool_delete(ids).await {
                 tracing::error!(owner = %account.bare(), %error, "cannot delete delivered messages: they will come again");
             }
-            if let Some(mut state) = account.lock() {
-                // A flush under way may have fetched these rows before they were deleted: it must not find them free.
-                if state.turn_taken() {
-                    let _ = state.queue(Queued::Release(rows));
-                } else {
-                    state.release(&rows);
-                }
-            }
+            discard::release(&account, rows);
             delivery.directory.retire(&account);
             drop(guard);
         });

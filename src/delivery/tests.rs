@@ -1,4 +1,5 @@
 mod blocking;
+mod discarding;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::banner::Banner;
-use super::{Common, Workers, sessions};
+use super::{Common, Workers, queue, sessions};
 use crate::config::Role;
 use crate::control::{
-    Backend, CertificateRow, Deleted, HookRow, Listening, Refused, Reloaded, ScriptRow, SessionRow,
-    Summary, UserRow,
+    Backend, CertificateRow, Deleted, HookRow, Listening, QueueRow, QueueStanza, QueueTotal,
+    Refused, Reloaded, ScriptRow, SessionRow, Summary, Thrown, UserRow,
 };
 use crate::delivery::Delivery;
 use crate::directory::Closing;
@@ -105,7 +105,7 @@ fn refused(jid: &Jid, error: StoreError) -> Refused {
     }
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Refused {
+pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Refused {
     Refused::Failed(Box::new(error))
 }
 
@@ -261,6 +261,32 @@ impl Backend for Console {
                 handler,
             })
             .collect())
+    }
+
+    async fn queue_totals(
+        &self,
+        domain: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<QueueTotal>, Refused> {
+        queue::totals(&self.common, domain, limit)
+            .await
+            .map_err(failed)
+    }
+
+    async fn queue_rows(&self, jid: &Jid, limit: usize) -> Result<Vec<QueueRow>, Refused> {
+        queue::rows(&self.common, jid, limit).await.map_err(failed)
+    }
+
+    async fn queue_show(&self, id: i64) -> Result<QueueStanza, Refused> {
+        queue::show(&self.common, id).await
+    }
+
+    async fn queue_delete(&self, id: i64) -> Result<Thrown, Refused> {
+        queue::delete(&self.common, id).await
+    }
+
+    async fn queue_clear(&self, jid: &Jid) -> Result<Thrown, Refused> {
+        queue::clear(&self.common, jid).await
     }
 
     fn traces(&self) -> Arc<Registry> {

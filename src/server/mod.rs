@@ -10,6 +10,7 @@ mod host;
 mod identity;
 mod local;
 mod memory;
+mod queue;
 mod reload;
 mod sessions;
 mod start;

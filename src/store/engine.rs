@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Answer, RowId, SpoolRow, Stats};
+use super::{Answer, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats};
 use crate::jid::Jid;
 use crate::sasl::Credentials;
 
@@ -45,6 +45,14 @@ pub(super) trait Engine: Send + Sync {
     -> Answer<Vec<(RowId, Bytes)>>;
     fn spool_delete(&self, rows: Vec<RowId>) -> Answer<usize>;
     fn spool_count(&self, owner: String) -> Answer<u64>;
+    fn spool_summary(
+        &self,
+        domain: Option<String>,
+        after: String,
+        limit: usize,
+    ) -> Answer<Vec<SpoolTotal>>;
+    fn spool_rows(&self, owner: String, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>>;
+    fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>>;
     /// Deletes a bounded number of expired spool rows and keys, and tells how many.
     fn sweep(&self) -> Answer<usize>;
 

@@ -126,6 +126,36 @@ pub struct SpoolRow {
     pub expires_at: Option<i64>,
 }
 
+/// What waits for one owner, for the operator's eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolTotal {
+    /// Whose it is: a bare JID.
+    pub owner: String,
+    /// How many rows, expired ones that were not swept yet included.
+    pub rows: u64,
+    /// Bytes of their stanzas.
+    pub bytes: u64,
+    /// When the first of them was stored, in milliseconds since 1970 UTC.
+    pub oldest_at: i64,
+}
+
+/// A row of the spool without its stanza, for the operator's eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolEntry {
+    /// Its place.
+    pub id: RowId,
+    /// Whose it is: a bare JID.
+    pub owner: String,
+    /// Who sent it.
+    pub from: Option<String>,
+    /// When it was stored, in milliseconds since 1970 UTC.
+    pub stored_at: i64,
+    /// From when on it is no longer delivered, likewise.
+    pub expires_at: Option<i64>,
+    /// Bytes of its stanza.
+    pub bytes: u64,
+}
+
 /// What the store has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -285,6 +315,29 @@ impl Store {
     /// How many rows `owner` (a bare JID) has, expired ones that were not swept yet included.
     pub fn spool_count(&self, owner: &str) -> Answer<u64> {
         self.engine.spool_count(owner.to_owned())
+    }
+
+    /// At most `limit` owners of rows behind `after` (empty: from the first), sorted, all or those of a domain. Fewer than
+    /// `limit`: that was all.
+    pub fn spool_summary(
+        &self,
+        domain: Option<&str>,
+        after: &str,
+        limit: usize,
+    ) -> Answer<Vec<SpoolTotal>> {
+        let domain = domain.map(str::to_owned);
+        self.engine.spool_summary(domain, after.to_owned(), limit)
+    }
+
+    /// At most `limit` rows of `owner` (a bare JID) behind `after`, in order, expired ones that were not swept yet included.
+    /// Fewer than `limit`: that was all.
+    pub fn spool_rows(&self, owner: &str, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>> {
+        self.engine.spool_rows(owner.to_owned(), after, limit)
+    }
+
+    /// One row and its stanza, if it is there.
+    pub fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>> {
+        self.engine.spool_row(row)
     }
 
     /// Deletes a bounded number of expired rows and keys, and tells how many. The store does so by itself once a minute.

@@ -2,6 +2,10 @@
 
 mod documents;
 
+mod spool;
+
+pub(super) use spool::{the_spool_is_listed_in_pages, the_spool_keeps_order};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -29,6 +33,7 @@ macro_rules! store_suite {
             documents_are_their_owners
             documents_are_bounded
             the_spool_keeps_order
+            the_spool_is_listed_in_pages
             row_numbers_are_never_used_twice
             quotas_hold_by_rows_and_by_bytes
             the_expired_are_neither_fetched_nor_counted_for_ever
@@ -244,52 +249,6 @@ pub(super) fn block_lists_are_bounded(open: Open) {
     assert_eq!(store.block_list(alice).wait().unwrap().len(), 2);
     store.block_add(alice, some(1, 3)).wait().unwrap();
     assert_eq!(store.block_list(alice).wait().unwrap().len(), 3);
-}
-
-pub(super) fn the_spool_keeps_order(open: Open) {
-    let store = open(options());
-    let mut ids = Vec::new();
-    for turn in 0..10 {
-        let rows = vec![
-            row("juliet@example.org/balcony", &format!("{turn}a")),
-            row("nurse@example.org", "other"),
-            row("juliet@example.org", &format!("{turn}b")),
-        ];
-        ids.extend(store.spool_append(rows).wait().unwrap());
-    }
-    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-    assert_eq!(store.spool_count("juliet@example.org").wait().unwrap(), 20);
-
-    let mut after = RowId::START;
-    let mut read = Vec::new();
-    loop {
-        let page = store
-            .spool_fetch("juliet@example.org", after, 3)
-            .wait()
-            .unwrap();
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
-        store
-            .spool_delete(page.iter().map(|(id, _)| *id).collect())
-            .wait()
-            .unwrap();
-        read.extend(
-            page.into_iter()
-                .map(|(_, stanza)| String::from_utf8(stanza.to_vec()).unwrap()),
-        );
-    }
-    let expected: Vec<String> = (0..10)
-        .flat_map(|turn| [format!("{turn}a"), format!("{turn}b")])
-        .collect();
-    assert_eq!(read, expected);
-    assert_eq!(store.spool_count("juliet@example.org").wait().unwrap(), 0);
-    assert_eq!(store.spool_count("nurse@example.org").wait().unwrap(), 10);
-    assert_eq!(
-        store.spool_delete(ids).wait().unwrap(),
-        10,
-        "only what is still there"
-    );
-    store.close().wait().unwrap();
 }
 
 pub(super) fn row_numbers_are_never_used_twice(open: Open) {

@@ -10,6 +10,7 @@ mod attacks_streams;
 mod chat;
 mod config;
 mod console;
+mod console_queue;
 mod console_sessions;
 mod crash;
 mod docs;

@@ -6,6 +6,7 @@ mod documents;
 mod kv;
 mod queue;
 mod spool;
+mod spool_list;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use self::writer::{Op, Write};
 use super::answer::{Reply, answered};
 use super::dir::DataDir;
 use super::engine::Engine;
-use super::{Answer, RowId, SpoolRow, Stats, StoreError, StoreOptions};
+use super::{Answer, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats, StoreError, StoreOptions};
 use crate::jid::Jid;
 use crate::sasl::Credentials;
 
@@ -308,6 +309,23 @@ impl Engine for Sqlite {
 
     fn spool_count(&self, owner: String) -> Answer<u64> {
         self.read(move |conn, _| spool::count(conn, &owner))
+    }
+
+    fn spool_summary(
+        &self,
+        domain: Option<String>,
+        after: String,
+        limit: usize,
+    ) -> Answer<Vec<SpoolTotal>> {
+        self.read(move |conn, _| spool_list::summary(conn, domain.as_deref(), &after, limit))
+    }
+
+    fn spool_rows(&self, owner: String, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>> {
+        self.read(move |conn, _| spool_list::rows(conn, &owner, after, limit))
+    }
+
+    fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>> {
+        self.read(move |conn, _| spool_list::row(conn, row))
     }
 
     fn sweep(&self) -> Answer<usize> {

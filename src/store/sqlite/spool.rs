@@ -7,7 +7,7 @@ use super::{StoreError, sql};
 use crate::store::{RowId, SpoolRow, StoreOptions};
 
 /// The kind of row that waits for a user who is offline. Remote domains, accounts and destinations get their own.
-const OFFLINE_USER: i64 = 1;
+pub(super) const OFFLINE_USER: i64 = 1;
 
 pub(super) fn append(
     conn: &Connection,
