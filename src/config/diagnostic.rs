@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fault::{Fault, Severity};
 use super::source::{Files, Location};
-use super::syntax::Span;
+use super::syntax::{Span, SyntaxFault, is_invisible};
 
 /// Diagnostics shown in one run; the others are counted.
 pub const MAX_SHOWN: usize = 100;
@@ -57,13 +57,29 @@ impl Report {
         self.found.push((fault.into(), None));
     }
 
-    /// Whether nothing was found so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    /// Whether nothing was found so far that stops a load.
+    pub(super) fn is_good(&self) -> bool {
+        let errors = |(fault, _): &(Fault, _)| fault.severity() == Severity::Error;
+        !self.found.iter().any(errors)
+    }
+
+    /// A scope that is written like an option also lacks an `=`: that is one mistake.
+    fn one_complaint_each(&mut self) {
+        let scopes: Vec<Option<Span>> = self
+            .found
+            .iter()
+            .filter(|(fault, _)| matches!(fault, Fault::ScopeAsOption { .. }))
+            .map(|(_, span)| *span)
+            .collect();
+        self.found.retain(|(fault, span)| {
+            let equals = matches!(fault, Fault::Syntax(SyntaxFault::MissingEquals { .. }));
+            !equals || !scopes.contains(span)
+        });
     }
 
     /// Sorts by place and looks up the lines.
     pub(super) fn finish(mut self, files: &Files) -> Diagnostics {
+        self.one_complaint_each();
         self.found.sort_by_key(|(_, span)| *span);
         // Several scopes may inherit one bad setting: it is still one mistake.
         self.found.dedup_by(|later, first| {
@@ -98,7 +114,7 @@ fn diagnose(fault: &Fault, span: Option<Span>, files: &Files) -> Diagnostic {
         let text = &files.get(span.file)?.text;
         let meant = text.get(span.start..span.end).unwrap_or_default();
         let width = meant.lines().next().unwrap_or_default().chars().count();
-        Some((location, (line.to_owned(), width.max(1))))
+        Some((location, (hide_secrets(line), width.max(1))))
     });
     let (location, source) = place.unzip();
     Diagnostic {
@@ -233,12 +249,60 @@ impl Diagnostic {
     }
 }
 
-/// Nothing in a file may steer the terminal: control characters become `?`, tabs one blank.
+/// Parts of names whose values are nobody's business, known options or misspelt ones.
+const SECRETS: [&str; 4] = ["secret", "passw", "passphrase", "token"];
+
+/// The line with stars in place of what looks like a secret: diagnostics go to the log, too.
+fn hide_secrets(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let mut out = String::with_capacity(line.len());
+    let mut done = 0_usize;
+    while let Some(found) = SECRETS
+        .iter()
+        .filter_map(|word| Some(done.saturating_add(lower.get(done..)?.find(word)?)))
+        .min()
+    {
+        let rest = line.get(found..).unwrap_or_default();
+        let name = rest
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
+        let behind = rest.get(name..).unwrap_or_default();
+        let value = behind.trim_start_matches([' ', '\t', '=', ':']);
+        let between = behind.len().saturating_sub(value.len());
+        let between = behind.get(..between).unwrap_or_default();
+        // `/etc/passwd"` sets nothing; with the `=` forgotten a string may be a value still.
+        let sets = between.contains(['=', ':']) || (!between.is_empty() && value.starts_with('"'));
+        let value = value.strip_prefix(['"', '\'']).unwrap_or(value);
+        let start = if sets {
+            line.len().saturating_sub(value.len())
+        } else {
+            line.len().saturating_sub(behind.len())
+        };
+        let quoted = line
+            .get(..start)
+            .is_some_and(|before| before.ends_with('"'));
+        let end = if quoted {
+            value.find('"')
+        } else {
+            value.find(|c: char| c.is_whitespace() || c == '}')
+        };
+        let end = end.filter(|_| sets);
+        let end = start.saturating_add(end.unwrap_or(if sets { value.len() } else { 0 }));
+        out.push_str(line.get(done..start).unwrap_or_default());
+        let hidden = line.get(start..end).unwrap_or_default();
+        out.extend(hidden.chars().map(|_| '*'));
+        done = end;
+    }
+    out.push_str(line.get(done..).unwrap_or_default());
+    out
+}
+
+/// Nothing in a file may steer the terminal: control and invisible characters become `?`, tabs one blank.
 fn shown(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\t' | '\n' => ' ',
-            c if c.is_control() => '?',
+            c if c.is_control() || is_invisible(c) => '?',
             c => c,
         })
         .collect()
@@ -255,4 +319,24 @@ fn window(line: &str, column: usize) -> (String, usize) {
     };
     let part: String = line.chars().skip(start).take(MAX_LINE).collect();
     (shown(&part), column.saturating_sub(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = hide_secrets(r#"a { XMPP_Dialback_Secret = "s3 cr" x = 1 Passwort = abc }"#);
+        assert_eq!(
+            shown,
+            r#"a { XMPP_Dialback_Secret = "*****" x = 1 Passwort = *** }"#
+        );
+        for open in ["secret", "uri = \"/etc/passwd\" }", "the secret of it"] {
+            assert_eq!(hide_secrets(open), open);
+        }
+        assert_eq!(hide_secrets("secret \"a\""), "secret \"*\"");
+        assert_eq!(hide_secrets("x_secret = \"open"), "x_secret = \"****");
+        assert_eq!(hide_secrets("é = 1"), "é = 1");
+    }
 }

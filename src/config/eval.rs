@@ -12,6 +12,7 @@ use super::scope::{Chain, Scope};
 use super::source::Location;
 use super::syntax::{Scalar, Span};
 use super::table::{self, OPTIONS, Opt, find};
+use super::value::Value;
 use super::{Config, Fault};
 
 /// What holds for an option in a scope, and why.
@@ -286,14 +287,15 @@ fn compare(pair: &Pair<'_>, path: &str, place: Place, changes: &mut Vec<Change>)
         let own = |scope: &Scope| scope.get(opt).map(|setting| setting.value.clone());
         let in_force = |around: &[&Scope]| {
             let chain = Chain(around.iter().rev().copied().collect());
-            chain.value(opt).map(|value| value.to_string())
+            chain.value(opt)
         };
+        let shown = |value: Option<Value>| value.map(|value| value.to_string());
         let (before, after) = (in_force(&pair.old), in_force(&pair.new));
         if own(old) != own(new) && before != after {
             changes.push(Change {
                 path: join(path, opt.name),
-                old: before,
-                new: after,
+                old: shown(before),
+                new: shown(after),
                 live: opt.effect == Effect::Live,
             });
         }

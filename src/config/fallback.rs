@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::names::{Net, XMPP_PREFIX};
+use super::pattern::is_pattern;
 use super::place::Place;
 use super::scope::{Chain, Scope};
 
@@ -36,11 +37,16 @@ fn best_peer(container: &Scope, net: Net) -> Option<&Scope> {
         .map(|(_, peer)| peer)
 }
 
-/// `#xmpp#name`, name, global.
+/// `#xmpp#name`, name, the patterns that match it in the order of the file, global. A pattern alone falls back to global.
 pub(super) fn domain<'a>(root: &'a Scope, name: &str) -> Chain<'a> {
     let xmpp = root.child(Place::Domain, &format!("{XMPP_PREFIX}{name}"));
     let plain = root.child(Place::Domain, name);
-    Chain(xmpp.into_iter().chain(plain).chain([root]).collect())
+    let patterns = root.all(Place::Domain).filter(|scope| {
+        let pattern = scope.pattern.as_ref();
+        pattern.is_some_and(|pattern| !is_pattern(name) && pattern.matches(name))
+    });
+    let named = xmpp.into_iter().chain(plain);
+    Chain(named.chain(patterns).chain([root]).collect())
 }
 
 /// The networks that any `Peer` of the listen or its listener names, the longest prefix first.

@@ -1,5 +1,8 @@
 //! Every way in which a configuration can be wrong, with what to do about it.
 
+use std::ops::Range;
+
+use super::pattern::PatternFault;
 use super::source::ReadFault;
 use super::syntax::SyntaxFault;
 use super::value::ValueFault;
@@ -65,7 +68,10 @@ pub(super) enum Fault {
         scope: &'static str,
     },
     #[error("`{name}` is a scope, not an option")]
-    ScopeAsOption { name: &'static str },
+    ScopeAsOption {
+        name: &'static str,
+        instance: Option<String>,
+    },
     #[error("`{name}` is an option, not a scope")]
     OptionAsScope { name: &'static str },
     #[error("`{scope}` needs a name")]
@@ -83,12 +89,32 @@ pub(super) enum Fault {
 
     #[error("`{name}` is not an address to listen on")]
     ListenName { name: String },
+    #[error("`{name}` has no port that exists")]
+    ListenPort { name: String },
+    #[error("`{name}` lacks the brackets around its IPv6 address")]
+    ListenBrackets { name: String, bracketed: String },
+    #[error("XMPP streams are accepted over TCP only, not at `{name}`")]
+    ListenPath { name: String },
     #[error("`{name}` is not an address or network")]
     NetName { name: String },
     #[error("`{name}` is not a domain name")]
     DomainName { name: String },
-    #[error("domains by regular expression are not supported yet")]
-    DomainRegex,
+    #[error("{fault}")]
+    Pattern {
+        fault: PatternFault,
+        /// Which bytes of the name.
+        at: Range<usize>,
+    },
+    #[error("a pattern takes no `#xmpp#`")]
+    PrefixedPattern,
+    #[error("`{name}` does not name a domain behind `#xmpp#`")]
+    DomainPrefix { name: String },
+    #[error("`{name}`: there are no wildcards")]
+    DomainWildcard { name: String },
+    #[error("`{name}` is more than a domain name")]
+    DomainDecorated { name: String, bare: String },
+    #[error("more than {max} patterns")]
+    TooManyPatterns { max: usize },
     #[error("`{name}` is meant for another protocol than XMPP")]
     DomainProtocol { name: String },
     #[error("the console listens on unix sockets only, not on `{name}`")]
@@ -96,6 +122,21 @@ pub(super) enum Fault {
     #[error("the socket's path is longer than {max} bytes: {path}")]
     SocketPath { path: String, max: usize },
 
+    #[error("`{word}` is Momentum's, not stanzad's")]
+    Foreign {
+        word: &'static str,
+        instead: &'static str,
+    },
+    #[error("`{name}` is set twice here")]
+    SetTwice { name: String, at: String },
+    #[error("`{uri}` cannot be included: only files and directories can")]
+    IncludeUri { uri: String, path: Option<String> },
+    #[error("{path} is not a file")]
+    NotAFile { path: String },
+    #[error("{path} is part of the configuration already")]
+    LocalChangesIncluded { path: String },
+    #[error("the file of local changes cannot name another one")]
+    LocalChangesMoved,
     #[error("{path} includes itself")]
     IncludeLoop { path: String },
     #[error("includes nest deeper than {max} files")]
@@ -134,6 +175,35 @@ pub(super) enum Fault {
     #[error("`tls_key` without a `tls_certificate`")]
     KeyAlone,
 
+    #[error("`{path}` is taken as it stands: nothing is expanded in `{name}`")]
+    NotExpanded { name: &'static str, path: String },
+    #[error("{path} is not a directory")]
+    NotADirectory { path: String },
+    #[error("outbox_size is {outbox}, less than max_stanza_size, which is {stanza}")]
+    OutboxSize { outbox: usize, stanza: usize },
+
+    #[error("this pattern also matches longer names")]
+    PatternOpenEnd,
+    #[error("this `.` stands for any character")]
+    PatternDot,
+    #[error("`{scope}` has no XMPP_Role: it does nothing")]
+    RoleMissing { scope: String },
+    #[error("XMPP_Dialback_Secret has no effect yet")]
+    DialbackSecret,
+    #[error("`{name}` is an address in a network: it means {net}")]
+    HostBits { name: String, net: String },
+    #[error("no listener uses ThreadPool \"{name}\"")]
+    PoolUnused { name: String },
+    #[error("`{other}` runs the same source")]
+    ScriptTwice { other: String },
+    #[error("every user of this machine may run the daemon through this socket")]
+    OpenConsole,
+    #[error("clients expect tls = \"{expected}\" on port {port}")]
+    PortAndTls { port: u16, expected: &'static str },
+    #[error(
+        "handshake_time is {handshake}, more than login_time, which is {login}: that one ends it"
+    )]
+    Times { handshake: u64, login: u64 },
     #[error("clients on `{listen}` talk without TLS")]
     ClearText { listen: String },
     #[error("XMPP_Role = \"client\" has no effect yet")]
@@ -146,6 +216,17 @@ impl Fault {
         match self {
             Fault::ClearText { .. }
             | Fault::ClientRole
+            | Fault::SetTwice { .. }
+            | Fault::PatternOpenEnd
+            | Fault::PatternDot
+            | Fault::RoleMissing { .. }
+            | Fault::DialbackSecret
+            | Fault::HostBits { .. }
+            | Fault::PoolUnused { .. }
+            | Fault::ScriptTwice { .. }
+            | Fault::OpenConsole
+            | Fault::PortAndTls { .. }
+            | Fault::Times { .. }
             | Fault::KeyAlone
             | Fault::ListenMissing => Severity::Warning,
             _ => Severity::Error,
@@ -168,11 +249,22 @@ impl Fault {
             Fault::NameMissing { .. } => "name-missing",
             Fault::NameForbidden { .. } => "name-forbidden",
             Fault::NameFixed { .. } => "name-fixed",
-            Fault::ListenName { .. } => "bad-listen-address",
+            Fault::ListenName { .. }
+            | Fault::ListenPort { .. }
+            | Fault::ListenBrackets { .. }
+            | Fault::ListenPath { .. } => "bad-listen-address",
             Fault::NetName { .. } => "bad-network",
-            Fault::DomainName { .. } | Fault::DomainRegex | Fault::DomainProtocol { .. } => {
-                "bad-domain"
-            }
+            Fault::DomainName { .. }
+            | Fault::DomainPrefix { .. }
+            | Fault::DomainWildcard { .. }
+            | Fault::DomainDecorated { .. }
+            | Fault::DomainProtocol { .. } => "bad-domain",
+            Fault::Pattern { .. } | Fault::PrefixedPattern => "bad-pattern",
+            Fault::TooManyPatterns { .. } => "too-many-patterns",
+            Fault::Foreign { .. } => "foreign-word",
+            Fault::SetTwice { .. } => "set-twice",
+            Fault::IncludeUri { .. } | Fault::NotAFile { .. } => "not-includable",
+            Fault::LocalChangesIncluded { .. } | Fault::LocalChangesMoved => "bad-local-changes",
             Fault::ControlTcp { .. } | Fault::SocketPath { .. } => "bad-socket-path",
             Fault::IncludeLoop { .. } => "include-loop",
             Fault::IncludeDepth { .. } | Fault::TooManyFiles { .. } => "too-many-includes",
@@ -188,6 +280,19 @@ impl Fault {
             Fault::MemoryLimits { .. } => "memory-limits",
             Fault::PemUnreadable { .. } | Fault::PemEmpty { .. } => "bad-pem",
             Fault::KeyAlone => "key-alone",
+            Fault::NotExpanded { .. } => "not-expanded",
+            Fault::NotADirectory { .. } => "not-a-directory",
+            Fault::OutboxSize { .. } => "outbox-size",
+            Fault::PatternOpenEnd => "pattern-open-end",
+            Fault::PatternDot => "pattern-dot",
+            Fault::RoleMissing { .. } => "role-missing",
+            Fault::DialbackSecret => "dialback-secret",
+            Fault::HostBits { .. } => "host-bits",
+            Fault::PoolUnused { .. } => "unused-pool",
+            Fault::ScriptTwice { .. } => "script-twice",
+            Fault::OpenConsole => "open-console",
+            Fault::PortAndTls { .. } => "port-and-tls",
+            Fault::Times { .. } => "times",
             Fault::ClearText { .. } => "clear-text",
             Fault::ClientRole => "client-role",
         }
@@ -218,12 +323,33 @@ impl Fault {
             Fault::EnablePair { .. } => {
                 "modules are switched with `enabled`, listeners with `enable`".to_owned()
             }
-            Fault::ScopeAsOption { name } => format!("write {name} {{ }}"),
+            Fault::ScopeAsOption {
+                name,
+                instance: Some(instance),
+            } => format!("write {name} \"{instance}\" {{ }}"),
+            Fault::ScopeAsOption { name, .. } => format!("write {name} {{ }}"),
             Fault::OptionAsScope { name } => format!("write {name} = value"),
             Fault::NameMissing { scope, example } => format!("write {scope} \"{example}\" {{ }}"),
             Fault::NameForbidden { scope } => format!("write {scope} {{ }}"),
             Fault::NameFixed { scope, right } => format!("write {scope} \"{right}\" {{ }}"),
             Fault::ListenTwice { at, .. } => format!("the other one is at {at}"),
+            Fault::Foreign { instead, .. } => (*instead).to_owned(),
+            Fault::SetTwice { at, .. } => {
+                format!("this one wins; the first is at {at}: remove one of them")
+            }
+            Fault::DomainDecorated { bare, .. } => format!("write \"{bare}\""),
+            Fault::HostBits { net, .. } => format!("write \"{net}\", or the address alone"),
+            Fault::PoolUnused { name } => {
+                format!("write pool_name = \"{name}\" in a listener, or remove the pool")
+            }
+            Fault::PortAndTls { expected, .. } => {
+                format!("write tls = \"{expected}\", or choose another port")
+            }
+            Fault::DomainWildcard { name } => format!("write \"{}\"", wildcard(name)),
+            Fault::ListenBrackets { bracketed, .. } => format!("write \"{bracketed}\""),
+            Fault::IncludeUri {
+                path: Some(path), ..
+            } => format!("write \"{path}\""),
             other => return other.advice().map(str::to_owned),
         };
         Some(hint)
@@ -239,7 +365,18 @@ impl Fault {
                 "write \"192.0.2.7\", \"198.51.100.0/24\" or \"2001:db8::/32\""
             }
             Fault::DomainName { .. } => "write a host name, like \"example.org\"",
-            Fault::DomainRegex => "write a Domain scope for each name",
+            Fault::Pattern { fault, .. } => return Some(pattern_advice(fault)),
+            Fault::PrefixedPattern => "write \"/pattern/\": it is tried for XMPP anyway",
+            Fault::DomainPrefix { .. } => "write \"#xmpp#example.org\"",
+            Fault::TooManyPatterns { .. } => {
+                "write several names into one: \"/^(a|b)[.]example$/\""
+            }
+            Fault::ListenPort { .. } => "ports are 1..65535; 0 lets the kernel choose",
+            Fault::ListenPath { .. } => "write \"*:5222\"; a path belongs in control_listener",
+            Fault::IncludeUri { .. } => "fetch it to a file before the start and include that",
+            Fault::NotAFile { .. } => "include a file or a directory of files",
+            Fault::LocalChangesIncluded { .. } => "name a file of its own: it is read last",
+            Fault::LocalChangesMoved => "set it in the main configuration",
             Fault::DomainProtocol { .. } => "write the name alone, or \"#xmpp#name\"",
             Fault::ControlTcp { .. } => "write a file name, like \"stanzad.sock\"",
             Fault::SocketPath { .. } => "choose a shorter data_dir or an absolute path",
@@ -264,8 +401,50 @@ impl Fault {
             Fault::PemEmpty { .. } => "it must hold -----BEGIN ...----- blocks",
             Fault::KeyAlone => "add tls_certificate, or remove the key",
             Fault::ClearText { .. } => "use tls = \"required\" unless the network is private",
-            Fault::ClientRole => "stanzad opens no streams to other servers so far",
+            Fault::NotExpanded { .. } => "write the path itself",
+            Fault::NotADirectory { .. } => "check the path and its permissions",
+            Fault::OutboxSize { .. } => "raise the first or lower the second",
+            Fault::PatternOpenEnd => "end it with `$`",
+            Fault::PatternDot => "write `[.]` for a dot",
+            Fault::RoleMissing { .. } => "write XMPP_Role = \"server\" in it if users log in there",
+            Fault::ScriptTwice { .. } => "remove one of them: both would run for every stanza",
+            Fault::OpenConsole => {
+                "write file_mode = 0660 and put the operators into the daemon's group"
+            }
+            Fault::Times { .. } => "lower the first or raise the second",
+            Fault::DialbackSecret | Fault::ClientRole => {
+                "stanzad opens no streams to other servers so far"
+            }
             _ => return None,
         })
+    }
+
+    /// Which bytes of a name are meant, if not all.
+    pub(super) fn within(&self) -> Option<Range<usize>> {
+        match self {
+            Fault::Pattern { at, .. } => Some(at.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The pattern for `*.example.org`.
+fn wildcard(name: &str) -> String {
+    let behind = name.trim_start_matches(['*', '.']);
+    format!("/[.]{}$/", behind.replace('.', "[.]"))
+}
+
+fn pattern_advice(fault: &PatternFault) -> &'static str {
+    match fault {
+        PatternFault::Unclosed => "write \"/pattern/\"; `/` stands at its start and at its end",
+        PatternFault::Flags { .. } => "remove them: upper and lower case are one in domain names",
+        PatternFault::Empty => "write \"/[.]example$/\", or name the domain",
+        PatternFault::TooLong | PatternFault::TooLarge => {
+            "repeat less in it, or write several Domain scopes"
+        }
+        PatternFault::LookAround | PatternFault::Backreference => {
+            "write two Domain scopes: a name of its own goes before a pattern, an earlier pattern before a later"
+        }
+        PatternFault::Syntax(_) => "write \"/(^|[.])chat[.]example$/\"; `[.]` is a dot",
     }
 }

@@ -1,19 +1,21 @@
 //! Tree to merged scopes: includes are followed, names and values checked against the tables.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::diagnostic::Report;
 use super::fault::Fault;
+use super::foreign::foreign;
+use super::include::Opened;
 use super::names::{self, DomainFault};
 use super::nearest;
+use super::pattern::{Pattern, is_pattern};
 use super::place::{Naming, PLACES, Place};
 use super::scope::{Scope, Setting};
-use super::source::{
-    BUILT_IN, File, Files, MAX_FILES, MAX_INCLUDE_DEPTH, Origin, ReadFault, read as read_file,
-};
+use super::source::{BUILT_IN, File, Files, Origin, ReadFault, read as read_file};
 use super::syntax::{Item, Node, Scalar, Span, parse};
 use super::table::{OPTIONS, Opt, find};
-use super::value::read;
+use super::value::{Kind, Value, read};
 
 /// What reading gave: always a tree, however much was wrong.
 pub(super) struct Merged {
@@ -35,16 +37,17 @@ pub(super) fn merge(origin: &Origin, includes: Includes) -> Merged {
     let mut reader = Reader {
         files: Files::default(),
         report: Report::default(),
-        open: Vec::new(),
+        opened: Opened::default(),
         includes,
     };
     let mut root = Scope::new(Place::Global, String::new(), String::new(), Span::NOWHERE);
     match first_file(origin) {
         Ok(file) => {
             if let Origin::File(path) = origin {
-                reader.open.extend(path.canonicalize());
+                reader.opened.main(path);
             }
             reader.file(file, &mut root);
+            reader.local_changes(&mut root);
         }
         Err(fault) => reader.report.nowhere(fault),
     }
@@ -71,16 +74,16 @@ fn first_file(origin: &Origin) -> Result<File, ReadFault> {
     }
 }
 
-struct Reader {
-    files: Files,
-    report: Report,
-    /// The files being read, to notice loops.
-    open: Vec<PathBuf>,
-    includes: Includes,
+/// Reads files into scopes.
+pub(super) struct Reader {
+    pub(super) files: Files,
+    pub(super) report: Report,
+    pub(super) opened: Opened,
+    pub(super) includes: Includes,
 }
 
 impl Reader {
-    fn file(&mut self, file: File, scope: &mut Scope) {
+    pub(super) fn file(&mut self, file: File, scope: &mut Scope) {
         let text = file.text.clone();
         let number = self.files.add(file);
         let parsed = parse(number, &text);
@@ -91,9 +94,13 @@ impl Reader {
     }
 
     fn items(&mut self, items: Vec<Item>, scope: &mut Scope) {
+        let mut seen: BTreeMap<String, Option<Span>> = BTreeMap::new();
         for item in items {
             match item {
-                Item::Option { name, value } => self.option(&name, &value, scope),
+                Item::Option { name, value } => {
+                    self.set_twice(&name, &mut seen);
+                    self.option(&name, &value, scope);
+                }
                 Item::Scope { word, name, items } => self.scope(&word, name, items, scope),
                 Item::Include { path } => match self.includes {
                     Includes::Follow => self.include(&path, scope),
@@ -103,23 +110,38 @@ impl Reader {
         }
     }
 
+    /// Between one pair of braces an option that stands twice is a slip; it is reported once.
+    fn set_twice(&mut self, name: &Scalar, seen: &mut BTreeMap<String, Option<Span>>) {
+        let first = seen
+            .entry(name.text.to_ascii_lowercase())
+            .or_insert(Some(name.span));
+        if let Some(first) = first.take_if(|first| *first != name.span) {
+            let at = self.files.locate(first.file, first.start);
+            let fault = Fault::SetTwice {
+                name: name.text.clone(),
+                at: at.map(|(at, _)| at.to_string()).unwrap_or_default(),
+            };
+            self.report.at(name.span, fault);
+        }
+    }
+
     fn option(&mut self, name: &Scalar, value: &Node, scope: &mut Scope) {
         let opt = match find(&name.text) {
             Some(opt) if opt.legal_in(scope.place) => opt,
             known => {
-                let fault = option_fault(&name.text, known, scope.place);
+                let fault = option_fault(&name.text, value, known, scope.place);
                 self.report.at(name.span, fault);
                 return;
             }
         };
         match read(opt.name, opt.kind, value) {
-            Ok(value_read) => scope.set(
-                opt,
-                Setting {
-                    value: value_read,
-                    at: value.span(),
-                },
-            ),
+            Ok(read) => {
+                let at = value.span();
+                match not_expanded(opt, &read) {
+                    Some(fault) => self.report.at(at, fault),
+                    None => scope.set(opt, Setting { value: read, at }),
+                }
+            }
             Err(misfit) => {
                 let (fault, span) = *misfit;
                 self.report.at(span, fault);
@@ -142,6 +164,7 @@ impl Reader {
         let (name, key) = match named(place, name) {
             Ok(name_and_key) => name_and_key,
             Err(fault) => {
+                let at = fault.within().map_or(at, |part| self.files.part(at, part));
                 self.report.at(at, fault);
                 // What is inside is still checked, but belongs to nothing.
                 let mut nowhere = Scope::new(place, String::new(), String::new(), at);
@@ -152,77 +175,6 @@ impl Reader {
         let child = scope.open(place, &name, key, at);
         self.items(items, child);
     }
-
-    /// A file in place, or every visible file of a directory in lexical order.
-    fn include(&mut self, path: &Scalar, scope: &mut Scope) {
-        let base = self.files.get(path.span.file).map(|file| &file.dir);
-        let target = base.map_or_else(|| PathBuf::from(&path.text), |dir| dir.join(&path.text));
-        if !target.is_dir() {
-            self.include_file(&target, path.span, scope);
-            return;
-        }
-        match listing(&target) {
-            Ok(paths) => {
-                for each in paths {
-                    self.include_file(&each, path.span, scope);
-                }
-            }
-            Err(cause) => self.report.at(
-                path.span,
-                ReadFault::Io {
-                    path: target.display().to_string(),
-                    cause,
-                },
-            ),
-        }
-    }
-
-    fn include_file(&mut self, path: &Path, at: Span, scope: &mut Scope) {
-        let shown = || path.display().to_string();
-        let real = match path.canonicalize() {
-            Ok(real) => real,
-            Err(cause) => {
-                let path = shown();
-                self.report.at(at, ReadFault::Io { path, cause });
-                return;
-            }
-        };
-        let fault = if self.open.contains(&real) {
-            Fault::IncludeLoop { path: shown() }
-        } else if self.open.len() >= MAX_INCLUDE_DEPTH {
-            Fault::IncludeDepth {
-                max: MAX_INCLUDE_DEPTH,
-            }
-        } else if self.files.len() >= MAX_FILES {
-            Fault::TooManyFiles { max: MAX_FILES }
-        } else {
-            match read_file(path) {
-                Ok(file) => {
-                    self.open.push(real);
-                    self.file(file, scope);
-                    self.open.pop();
-                    return;
-                }
-                Err(fault) => fault.into(),
-            }
-        };
-        self.report.at(at, fault);
-    }
-}
-
-fn listing(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.is_file() {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 /// The name that a scope of this kind gets, and its normal form.
@@ -244,9 +196,7 @@ pub(super) fn named(place: Place, name: Option<Scalar>) -> Result<(String, Strin
             return Err(Fault::NameFixed { scope: word, right });
         }
         Naming::Fixed(_) | Naming::Text => text.clone(),
-        Naming::Tcp if names::tcp(&text).is_none() => {
-            return Err(Fault::ListenName { name: text });
-        }
+        Naming::Tcp if names::tcp(&text).is_none() => return Err(tcp_fault(text)),
         Naming::Tcp => text.clone(),
         Naming::Socket if looks_like_tcp(&text) => return Err(Fault::ControlTcp { name: text }),
         Naming::Socket => text.clone(),
@@ -254,14 +204,44 @@ pub(super) fn named(place: Place, name: Option<Scalar>) -> Result<(String, Strin
             Some(net) => net.to_string(),
             None => return Err(Fault::NetName { name: text }),
         },
-        Naming::Domain => match names::domain(&text) {
-            Ok(domain) => domain,
-            Err(DomainFault::Regex) => return Err(Fault::DomainRegex),
-            Err(DomainFault::OtherProtocol) => return Err(Fault::DomainProtocol { name: text }),
-            Err(DomainFault::NotAName) => return Err(Fault::DomainName { name: text }),
+        Naming::Domain if is_pattern(&text) => match Pattern::compile(&text) {
+            Ok(_) => text.clone(),
+            Err((fault, at)) => return Err(Fault::Pattern { fault, at }),
         },
+        Naming::Domain => {
+            names::domain(&text).map_err(|fault| domain_fault(fault, text.clone()))?
+        }
     };
     Ok((text, key))
+}
+
+fn domain_fault(fault: DomainFault, name: String) -> Fault {
+    match fault {
+        DomainFault::OtherProtocol => Fault::DomainProtocol { name },
+        DomainFault::PrefixedPattern => Fault::PrefixedPattern,
+        DomainFault::BadPrefix => Fault::DomainPrefix { name },
+        DomainFault::Wildcard => Fault::DomainWildcard { name },
+        DomainFault::Decorated(bare) => Fault::DomainDecorated { name, bare },
+        DomainFault::NotAName => Fault::DomainName { name },
+    }
+}
+
+/// What is wrong with a socket's address.
+fn tcp_fault(name: String) -> Fault {
+    let (host, port) = name.rsplit_once(':').unwrap_or((&name, ""));
+    if name.starts_with(['/', '.']) {
+        return Fault::ListenPath { name };
+    }
+    if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) {
+        if port.parse::<u16>().is_err() {
+            return Fault::ListenPort { name };
+        }
+        if host.parse::<std::net::Ipv6Addr>().is_ok() {
+            let bracketed = format!("[{host}]:{port}");
+            return Fault::ListenBrackets { name, bracketed };
+        }
+    }
+    Fault::ListenName { name }
 }
 
 /// `127.0.0.1:2025`, `localhost:2025`: Momentum's console could do that.
@@ -281,13 +261,26 @@ fn example(naming: Naming) -> &'static str {
     }
 }
 
+/// A path that a shell would have changed.
+fn not_expanded(opt: &'static Opt, value: &Value) -> Option<Fault> {
+    let Value::Text(text) = value else {
+        return None;
+    };
+    let variable = |behind: &str| behind.starts_with(|c: char| c == '{' || c.is_alphabetic());
+    let shell = text.starts_with('~') || text.split('$').skip(1).any(variable);
+    (opt.kind == Kind::Path && shell).then(|| Fault::NotExpanded {
+        name: opt.name,
+        path: text.clone(),
+    })
+}
+
 fn titles(places: impl Iterator<Item = Place>) -> String {
     let list: Vec<&str> = places.map(|place| place.info().title).collect();
     list.join(", ")
 }
 
 /// What to say about an option that is not legal here.
-fn option_fault(name: &str, known: Option<&'static Opt>, here: Place) -> Fault {
+fn option_fault(name: &str, value: &Node, known: Option<&'static Opt>, here: Place) -> Fault {
     let scope = here.info().title;
     if let Some(opt) = known {
         let pair = match opt.name {
@@ -313,7 +306,20 @@ fn option_fault(name: &str, known: Option<&'static Opt>, here: Place) -> Fault {
         .iter()
         .find(|row| row.word.eq_ignore_ascii_case(name))
     {
-        return Fault::ScopeAsOption { name: row.word };
+        let instance = match value {
+            Node::Scalar(scalar) if row.naming != Naming::None => Some(scalar.text.clone()),
+            _ => None,
+        };
+        return Fault::ScopeAsOption {
+            name: row.word,
+            instance,
+        };
+    }
+    if let Some(foreign) = foreign(name) {
+        return Fault::Foreign {
+            word: foreign.word,
+            instead: foreign.instead,
+        };
     }
     let here_first = OPTIONS
         .iter()
@@ -344,6 +350,12 @@ fn scope_fault(word: &str, here: Place) -> Fault {
     }
     if let Some(opt) = find(word) {
         return Fault::OptionAsScope { name: opt.name };
+    }
+    if let Some(foreign) = foreign(word) {
+        return Fault::Foreign {
+            word: foreign.word,
+            instead: foreign.instead,
+        };
     }
     let here_first = here.children().map(|child| child.info().word);
     let anywhere = PLACES.iter().map(|row| row.word);

@@ -6,11 +6,16 @@
 //! new one and [`Config::diff`] says what differs.
 
 mod diagnostic;
+mod domains;
+mod doubts;
 mod eval;
 mod fallback;
 mod fault;
+mod foreign;
+mod include;
 mod merge;
 mod names;
+mod pattern;
 mod place;
 mod reference;
 mod resolve;
@@ -26,6 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_SHOWN};
+pub use domains::DomainPattern;
 pub use eval::{Change, EvalError, Evaluated, ValueOrigin};
 pub use fault::Severity;
 pub use reference::reference;
@@ -66,13 +72,14 @@ impl Config {
             files,
             mut report,
         } = merge(&source.origin, Includes::Follow);
-        let complete = report.is_empty();
+        let complete = report.is_good();
         let resolver = Resolver {
             root: &root,
             files: &files,
         };
         let settings = resolver.settings(source);
         rules::judge(resolver, &settings, complete, &mut report);
+        doubts::judge(resolver, &settings, complete, &mut report);
         rules::judge_files(resolver, &settings, &mut report);
         let diagnostics = report.finish(&files);
         if diagnostics.errors() > 0 {
@@ -159,16 +166,41 @@ impl Config {
         &self.settings.control_listens
     }
 
-    /// Every domain that has a scope.
+    /// Every domain that has a scope of its own.
     #[must_use]
     pub fn domains(&self) -> &[Domain] {
-        &self.settings.domains
+        &self.settings.domains.named
     }
 
-    /// Whether users of `domain` (as a [`crate::jid::Jid`] spells it) log in here.
+    /// `Domain "/regex/"` scopes, in the order of the file.
+    #[must_use]
+    pub fn domain_patterns(&self) -> &[DomainPattern] {
+        &self.settings.domains.patterns
+    }
+
+    /// The domains that are served here, and the patterns of such, as the configuration writes them.
+    #[must_use]
+    pub fn served(&self) -> Vec<String> {
+        let named = self.domains().iter().map(|d| (&d.name, d.role));
+        let patterns = self.domain_patterns().iter().map(|p| (&p.name, p.role));
+        named
+            .chain(patterns)
+            .filter(|(_, role)| *role == Some(Role::Server))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Whether users of `domain` (as a [`crate::jid::Jid`] spells it) log in here. A hash look-up; a name that has no scope
+    /// of its own is tried against each pattern.
     #[must_use]
     pub fn is_local_domain(&self, domain: &str) -> bool {
-        self.settings.served.contains(domain)
+        self.settings.domains.serves(domain)
+    }
+
+    /// The certificate of `domain` (as a [`crate::jid::Jid`] spells it); `None`: the listener's.
+    #[must_use]
+    pub fn certificate_of(&self, domain: &str) -> Option<&Certificate> {
+        self.settings.domains.certificate(domain)
     }
 
     /// The scripts, in the order in which they run.
@@ -271,6 +303,7 @@ pub fn fuzz_entry(bytes: &[u8]) {
     };
     let settings = resolver.settings(&source);
     rules::judge(resolver, &settings, true, &mut report);
+    doubts::judge(resolver, &settings, true, &mut report);
     let stranger = std::net::IpAddr::from([192, 0, 2, 1]);
     let listens = settings.xmpp_listens.iter();
     let bound = listens.map(|listen| listen.for_peer(stranger).max_depth);

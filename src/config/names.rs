@@ -77,6 +77,14 @@ impl Net {
         })
     }
 
+    /// The network that `text` means, if it names an address in it and not the network.
+    pub(super) fn with_host_bits(text: &str) -> Option<Net> {
+        let net = Net::parse(text)?;
+        let (address, _) = text.split_once('/')?;
+        let ip: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
+        (ip != net.base).then_some(net)
+    }
+
     /// How many bits are fixed.
     pub(super) fn prefix(self) -> u8 {
         self.prefix
@@ -120,28 +128,52 @@ fn mask(ip: IpAddr, prefix: u8) -> IpAddr {
 pub(super) const XMPP_PREFIX: &str = "#xmpp#";
 
 /// Why a domain's name cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DomainFault {
-    Regex,
+    /// `#smtp#example.org`.
     OtherProtocol,
+    /// `#xmpp#/regex/`.
+    PrefixedPattern,
+    /// `#xmpp#`, `#xmpp#example.org#more`.
+    BadPrefix,
+    /// `*.example.org`.
+    Wildcard,
+    /// `https://example.org`, `example.org:5222`, `example.org/`: the name in it.
+    Decorated(String),
     NotAName,
 }
 
-/// The normal form of a `Domain` scope's name: as [`domain_name`], `#xmpp#` kept in front.
+/// The normal form of a `Domain` scope's name that is no pattern: as [`domain_name`], `#xmpp#` kept in front.
 pub(super) fn domain(text: &str) -> Result<String, DomainFault> {
-    if text.starts_with('/') {
-        return Err(DomainFault::Regex);
-    }
     let lower = text.to_ascii_lowercase();
     let (prefix, name) = match lower.strip_prefix(XMPP_PREFIX) {
         Some(name) => (XMPP_PREFIX, name),
         None if lower.starts_with('#') => return Err(DomainFault::OtherProtocol),
         None => ("", lower.as_str()),
     };
-    match domain_name(name) {
-        Some(name) => Ok(format!("{prefix}{name}")),
-        None => Err(DomainFault::NotAName),
+    if let Some(name) = domain_name(name) {
+        return Ok(format!("{prefix}{name}"));
     }
+    Err(if name.starts_with('*') {
+        DomainFault::Wildcard
+    } else if !prefix.is_empty() && name.starts_with('/') {
+        DomainFault::PrefixedPattern
+    } else if !prefix.is_empty() && (name.is_empty() || name.contains('#')) {
+        DomainFault::BadPrefix
+    } else {
+        bare(name).map_or(DomainFault::NotAName, DomainFault::Decorated)
+    })
+}
+
+/// The domain's name in a URL or behind which a port stands.
+fn bare(text: &str) -> Option<String> {
+    let behind = text.split_once("://").map_or(text, |(_, behind)| behind);
+    let host = behind.split('/').next().unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    domain_name(name).filter(|_| name != text)
 }
 
 /// The domain as addresses spell it: whatever is equal in a [`Jid`] is equal here.

@@ -43,7 +43,7 @@ pub(super) enum Naming {
     Socket,
     /// An address or network: `10.0.0.0/8`.
     Net,
-    /// A domain name, or `#xmpp#name`.
+    /// A domain name, `#xmpp#name` or `/regex/`.
     Domain,
 }
 
@@ -142,7 +142,7 @@ pub(super) const PLACES: &[PlaceInfo] = &[
         naming: Naming::Domain,
         title: "Domain",
         effect: Effect::Live,
-        doc: "A domain. `\"#xmpp#example.org\"` is the same domain for XMPP alone and comes before `\"example.org\"`.",
+        doc: "A domain. `\"#xmpp#example.org\"` is the same domain for XMPP alone and comes before `\"example.org\"`. `\"/regex/\"` is every domain that the pattern matches, see below.",
     },
     PlaceInfo {
         place: Place::ThreadPool,

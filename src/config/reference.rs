@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::foreign::FOREIGN;
 use super::place::{Effect, Naming, PLACES, PlaceInfo};
 use super::table::{OPTIONS, Opt};
 
@@ -21,7 +22,8 @@ option = ( \"a\" \"b\" )            a list
 option = [ key = \"value\" ]      a dictionary
 scope { }                       a scope
 scope \"name\" { }                a scope with a name
-include \"file-or-directory\"     its text, as if it stood here; relative to this file; a directory in lexical order
+include \"file-or-directory\"     its text, as if it stood here; relative to this file
+readonly_include \"...\"          the same
 ```
 
 - Booleans: `true false on off enabled disabled 1 0`. Numbers are whole, quoted or not, without unit suffixes. Modes are octal.
@@ -29,8 +31,30 @@ include \"file-or-directory\"     its text, as if it stood here; relative to thi
 - A word needs quotes if it holds a blank or one of `# \" ' = { } [ ] ( ) , ;`.
 - A scope may be opened many times: its pieces add up. The last value of an option wins, lists and dictionaries as a whole.
 - An option that a scope does not set is taken from the scopes around it: `Peer` in `Listen`, `Peer` in `xmpp_listener`, `Listen`,
-  `xmpp_listener`, global; `Domain \"#xmpp#name\"`, `Domain \"name\"`, global; then the default.
-- A relative path is relative to the file in which it stands, unless its option says otherwise.
+  `xmpp_listener`, global; `Domain \"#xmpp#name\"`, `Domain \"name\"`, patterns, global; then the default.
+- A relative path is relative to the file in which it stands, unless its option says otherwise. `~` and `$VARIABLE` are not expanded.
+- A directory is read file by file, in lexical order of their names, without the directories in it. Hidden files do not count, nor what
+  editors and package managers leave behind: `*~ *# *.bak *.old *.orig *.rej *.save *.swp *.tmp *.dpkg-* *.rpm*`.
+- A configuration has at most 1000 files of at most 4 MiB; includes nest 16 deep.
+
+## Domains by pattern
+
+`Domain \"/(^|[.])chat[.]example$/\"` says what holds for every domain that the regular expression matches and whose own scopes do not
+say it, option by option: first `\"#xmpp#name\"`, then `\"name\"`, then the patterns in the order of the file. Upper and lower case are one.
+A pattern matches anywhere in the name: begin it with `^` or `(^|[.])`, end it with `$`. Matching takes time linear in the name; in
+return there are no look-around and no back-references. At most 64 patterns of 1024 bytes.
+
+A name that a pattern serves has no self-signed certificate of its own: it gets the pattern's `tls_certificate`, else the listener's.
+A stanza to a domain with a scope of its own costs a look-up as before; to any other domain, a try of each pattern.
+";
+
+const FOREIGN_HEAD: &str = "
+## Momentum's words
+
+Options and scopes that Momentum knows and stanzad does not. `stanzad check` says the same at each of them.
+
+| word | here |
+| --- | --- |
 ";
 
 /// The text of `docs/config-reference.md`.
@@ -46,6 +70,10 @@ pub fn reference() -> String {
     out.push_str("\n## Options\n");
     for opt in OPTIONS {
         option(opt, &mut out);
+    }
+    out.push_str(FOREIGN_HEAD);
+    for row in FOREIGN {
+        let _ = writeln!(out, "| `{}` | {} |", row.word, row.instead);
     }
     out
 }
@@ -66,7 +94,7 @@ fn scope_row(row: &PlaceInfo, out: &mut String) {
         Naming::Tcp => "address",
         Naming::Socket => "path",
         Naming::Net => "address or network",
-        Naming::Domain => "domain name",
+        Naming::Domain => "domain name or pattern",
     };
     // Writing to a String cannot fail.
     let _ = writeln!(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::domains::{DomainPattern, Domains};
 use super::fallback;
 use super::names::{self, Net, XMPP_PREFIX};
 use super::place::Place;
@@ -38,7 +39,6 @@ impl<'a> Resolver<'a> {
             .clone()
             .or_else(|| global.text(&table::DATA_DIR).map(PathBuf::from))
             .unwrap_or_default();
-        let domains = self.domains();
         let log_level = level(&global, &table::LOG_LEVEL).unwrap_or(LogLevel::Info);
         let xmpp = Chain(self.root.all(Place::Xmpp).collect());
         Settings {
@@ -53,12 +53,7 @@ impl<'a> Resolver<'a> {
                 .filter_map(|(listener, listen)| self.xmpp_listen(listener, listen))
                 .collect(),
             control_listens: self.control_listens(&data_dir),
-            served: domains
-                .iter()
-                .filter(|domain| domain.role == Some(Role::Server))
-                .map(|domain| domain.name.clone())
-                .collect(),
-            domains,
+            domains: Domains::new(self.domains(), self.domain_patterns()),
             scripts: self.scripts(),
             limits: limits(&global),
             script_limits: script_limits(&global),
@@ -175,19 +170,35 @@ impl<'a> Resolver<'a> {
         let mut domains: Vec<Domain> = Vec::new();
         for scope in self.root.all(Place::Domain) {
             let name = scope.key.strip_prefix(XMPP_PREFIX).unwrap_or(&scope.key);
-            if domains.iter().any(|domain| domain.name == name) {
+            if scope.pattern.is_some() || domains.iter().any(|domain| domain.name == name) {
                 continue;
             }
             let chain = fallback::domain(self.root, name);
             domains.push(Domain {
                 name: name.to_owned(),
-                role: chain
-                    .text(&table::XMPP_ROLE)
-                    .and_then(|word| Role::from_name(&word)),
+                role: role(&chain),
                 certificate: self.certificate(&chain),
             });
         }
         domains
+    }
+
+    fn domain_patterns(self) -> Vec<DomainPattern> {
+        let scopes = self.root.all(Place::Domain);
+        scopes
+            .filter_map(|scope| {
+                let own = Chain(vec![scope]);
+                let certified = own.found(&table::TLS_CERTIFICATE).is_some();
+                // The key may stand outside.
+                let chain = Chain(vec![scope, self.root]);
+                Some(DomainPattern {
+                    name: scope.name.clone(),
+                    role: role(&own),
+                    certificate: certified.then(|| self.certificate(&chain)),
+                    pattern: scope.pattern.clone()?,
+                })
+            })
+            .collect()
     }
 
     fn scripts(self) -> Vec<Script> {
@@ -288,6 +299,12 @@ fn script_limits(global: &Chain<'_>) -> ScriptLimits {
         old_generations: count(global, &table::SCRIPT_OLD_GENERATIONS),
         old_generation_time: seconds(global, &table::SCRIPT_OLD_GENERATION_TIME),
     }
+}
+
+fn role(chain: &Chain<'_>) -> Option<Role> {
+    chain
+        .text(&table::XMPP_ROLE)
+        .and_then(|word| Role::from_name(&word))
 }
 
 fn level(chain: &Chain<'_>, opt: &Opt) -> Option<LogLevel> {

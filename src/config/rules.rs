@@ -14,7 +14,7 @@ use super::nearest;
 use super::place::Place;
 use super::resolve::Resolver;
 use super::scope::{Chain, Scope};
-use super::settings::{Certificate, Mechanism, PeerSettings, Role, Settings, TlsMode};
+use super::settings::{Certificate, Mechanism, PeerSettings, Role, ScriptDir, Settings, TlsMode};
 use super::source::Files;
 use super::syntax::Span;
 use super::table;
@@ -56,6 +56,7 @@ pub(super) fn judge_files(resolver: Resolver<'_>, settings: &Settings, report: &
         report,
     };
     rules.certificates();
+    rules.script_dir();
 }
 
 struct Rules<'a> {
@@ -203,6 +204,10 @@ impl<'a> Rules<'a> {
             }
         }
         for domain in self.root().all(Place::Domain) {
+            if domain.pattern.is_some() {
+                chains.push(Chain(vec![domain, self.root()]));
+                continue;
+            }
             let name = domain.key.strip_prefix(names::XMPP_PREFIX);
             chains.push(fallback::domain(self.root(), name.unwrap_or(&domain.key)));
         }
@@ -246,6 +251,19 @@ impl<'a> Rules<'a> {
         }
     }
 
+    fn script_dir(&mut self) {
+        let chain = Chain(vec![self.root()]);
+        let (Some((setting, _)), ScriptDir::Dir(dir)) =
+            (chain.found(&table::SCRIPT_DIR), &self.settings.script_dir)
+        else {
+            return;
+        };
+        if !dir.is_dir() {
+            let path = dir.display().to_string();
+            self.report.at(setting.at, Fault::NotADirectory { path });
+        }
+    }
+
     fn lonely_key(&mut self, chain: &Chain<'_>) {
         let innermost = chain.0.first().and_then(|scope| scope.get(&table::TLS_KEY));
         if let Some(key) = innermost.filter(|_| chain.value(&table::TLS_CERTIFICATE).is_none()) {
@@ -270,7 +288,7 @@ impl<'a> Rules<'a> {
             }
         }
         if let Some((listener, _)) = open.first()
-            && self.settings.served.is_empty()
+            && self.settings.domains.serve_nobody()
         {
             self.report.at(listener.at, Fault::DomainMissing);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pattern::{Pattern, is_pattern};
 use super::place::Place;
 use super::syntax::Span;
 use super::table::Opt;
@@ -25,17 +26,23 @@ pub(super) struct Scope {
     pub(super) key: String,
     /// Where it is opened first: its name, or its word if it has no name.
     pub(super) at: Span,
+    /// Of a `Domain "/regex/"`.
+    pub(super) pattern: Option<Pattern>,
     settings: BTreeMap<&'static str, Setting>,
     pub(super) children: Vec<Scope>,
 }
 
 impl Scope {
     pub(super) fn new(place: Place, name: String, key: String, at: Span) -> Scope {
+        let pattern = (place == Place::Domain && is_pattern(&key))
+            .then(|| Pattern::compile(&key).ok())
+            .flatten();
         Scope {
             place,
             name,
             key,
             at,
+            pattern,
             settings: BTreeMap::new(),
             children: Vec::new(),
         }

@@ -1,11 +1,11 @@
 //! The typed views: every value resolved, so that nothing is looked up by name while stanzas flow.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::domains::Domains;
 use super::names::Net;
 
 /// When TLS begins on a listening socket.
@@ -217,7 +217,7 @@ pub struct ControlListen {
 /// A domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
-    /// Lower case, A-labels, no trailing dot.
+    /// As addresses spell it: lower case, U-labels, no trailing dot.
     pub name: String,
     /// Ours or not.
     pub role: Option<Role>,
@@ -326,9 +326,7 @@ pub(super) struct Settings {
     pub(super) thread_pools: Vec<ThreadPool>,
     pub(super) xmpp_listens: Vec<Listen>,
     pub(super) control_listens: Vec<ControlListen>,
-    pub(super) domains: Vec<Domain>,
-    /// The names of the domains that we serve, for a look-up per stanza.
-    pub(super) served: HashSet<String>,
+    pub(super) domains: Domains,
     pub(super) scripts: Vec<Script>,
     pub(super) limits: Limits,
     pub(super) script_limits: ScriptLimits,

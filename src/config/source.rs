@@ -1,7 +1,10 @@
 //! Where a configuration comes from, and the files that it was read from.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use super::syntax::Span;
 
 /// The shipped `etc/stanzad.conf`.
 pub const BUILT_IN: &str = include_str!("../../etc/stanzad.conf");
@@ -152,6 +155,26 @@ impl Files {
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.list.iter().map(|file| file.name.as_str())
+    }
+
+    /// The part of a scalar's text, in bytes, as a place in its file. The whole, if escapes stand between.
+    pub(super) fn part(&self, whole: Span, part: Range<usize>) -> Span {
+        let file = self.get(whole.file);
+        let written = file.and_then(|file| file.text.get(whole.start..whole.end));
+        let written = written.unwrap_or_default();
+        if ["\\n", "\\r", "\\t", "\\\\", "\\\""]
+            .iter()
+            .any(|escape| written.contains(escape))
+        {
+            return whole;
+        }
+        let quoted = usize::from(written.starts_with('"'));
+        let start = whole.start.saturating_add(quoted);
+        Span {
+            start: start.saturating_add(part.start).min(whole.end),
+            end: start.saturating_add(part.end).min(whole.end),
+            ..whole
+        }
     }
 
     /// Where byte `at` of file number `number` is, and the text of its line.

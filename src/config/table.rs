@@ -108,6 +108,8 @@ options! {
         "The directory of the database, the self-signed certificate and the console's socket. A relative path starts at the working directory; `--data DIR` goes before it.";
     SCRIPT_DIR: "script_dir", Kind::Path, GLOBAL, None, Restart, "0.1",
         "The directory of the Lua scripts, relative to this file. Without it: `./scripts`, `scripts` beside this file, `/usr/share/stanzad/scripts`, else the scripts built in.";
+    LOCAL_CHANGES_FILE: "Local_Changes_File", Kind::Path, GLOBAL, None, Live, "0.1",
+        "A file, relative to this one, that is read after everything else, so that what it sets wins. It need not exist, and may be no file that is read anyway.";
     LOG_LEVEL: "log_level", Kind::Word(LogLevel::WORDS), GLOBAL, Some("info"), Live, "0.1",
         "How much is logged.";
     ENABLED: "enabled", Kind::Bool, MODULE, Some("true"), Restart, "0.1",
@@ -156,6 +158,8 @@ options! {
         "The mode of the unix socket: whoever may write to it is an operator. Momentum's default is 0660.";
     XMPP_ROLE: "XMPP_Role", Kind::Word(Role::WORDS), &[Place::Domain], None, Live, "0.1",
         "server: this daemon serves the domain and its users log in here. client: streams to that domain are allowed (without effect so far).";
+    XMPP_DIALBACK_SECRET: "XMPP_Dialback_Secret", Kind::Secret, &[Place::Domain], None, Live, "0.1",
+        "The secret of server dialback (XEP-0185), without effect so far. It is never shown.";
     CONCURRENCY: "Concurrency", Kind::NumberOr(Unit::Count, 1, 1024, "one per core"), &[Place::ThreadPool], Some("0"), Restart, "0.1",
         "The number of worker threads.";
     SOURCE: "source", Kind::Text, &[Place::Script], None, Live, "0.1",

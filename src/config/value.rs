@@ -58,6 +58,8 @@ pub(super) enum Kind {
     Text,
     /// A file or directory.
     Path,
+    /// Text that is never shown.
+    Secret,
     /// One of these words, whatever its case.
     Word(&'static [&'static str]),
     /// A list of these words, whatever their case.
@@ -78,6 +80,7 @@ impl fmt::Display for Kind {
             Kind::Mode => out.write_str("octal mode 0000..0777"),
             Kind::Text => out.write_str("text"),
             Kind::Path => out.write_str("path"),
+            Kind::Secret => out.write_str("secret text"),
             Kind::Word(words) => write!(out, "one of {}", words.join(", ")),
             Kind::Words(words) => write!(out, "list of {}", words.join(", ")),
             Kind::Dict(keys) => {
@@ -102,13 +105,15 @@ pub(super) enum Value {
     Mode(u32),
     /// Text, a path or a word in the table's spelling.
     Text(String),
+    /// Text that is never shown.
+    Secret(String),
     /// Words in the table's spelling.
     List(Vec<String>),
     /// Keys and values, in order.
     Dict(Vec<(String, String)>),
 }
 
-/// The value as it would be written in a configuration.
+/// The value as it would be written in a configuration, unless it is a secret.
 impl fmt::Display for Value {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,6 +121,7 @@ impl fmt::Display for Value {
             Value::Number(value) => write!(out, "{value}"),
             Value::Mode(value) => write!(out, "0{value:o}"),
             Value::Text(value) => write!(out, "\"{}\"", escape(value)),
+            Value::Secret(_) => out.write_str("(secret)"),
             Value::List(values) => {
                 out.write_str("(")?;
                 for value in values {
@@ -173,6 +179,11 @@ pub(super) enum ValueFault {
         got: String,
         known: Vec<&'static str>,
     },
+    #[error("the key `{key}` stands twice in `{option}`")]
+    KeyTwice {
+        option: &'static str,
+        key: &'static str,
+    },
     #[error("`{option}` needs the key `{key}`")]
     KeyMissing {
         option: &'static str,
@@ -197,6 +208,7 @@ impl ValueFault {
             ValueFault::Range { .. } => "out-of-range",
             ValueFault::Word { .. } => "unknown-value",
             ValueFault::Key { .. } => "unknown-key",
+            ValueFault::KeyTwice { .. } => "key-twice",
             ValueFault::KeyMissing { .. } => "missing-key",
             ValueFault::Empty { .. } => "empty-value",
         }
@@ -217,22 +229,50 @@ impl ValueFault {
                 meant: Some(meant), ..
             } => Some(format!("there are no unit suffixes: write {meant}")),
             ValueFault::Type {
-                want: Kind::Bool, ..
-            } => Some("write true or false".to_owned()),
+                want: Kind::Bool,
+                got,
+                ..
+            } => Some(format!("write {}", meant_switch(got))),
             ValueFault::Type {
                 want: Kind::Mode, ..
             } => Some("write octal digits, like 0600".to_owned()),
-            ValueFault::Type { .. } => Some("write digits only".to_owned()),
+            ValueFault::Type { got, .. } => Some(match meant_number(got) {
+                Some(number) => format!("write a whole number in plain digits: {number}"),
+                None => "write digits only".to_owned(),
+            }),
             ValueFault::Range { want, .. } => Some(format!("allowed: {want}")),
             ValueFault::Word { known, near, .. } => Some(match near {
                 Some(near) => format!("did you mean `{near}`? known: {}", known.join(", ")),
                 None => format!("known: {}", known.join(", ")),
             }),
             ValueFault::Key { known, .. } => Some(format!("known: {}", known.join(", "))),
+            ValueFault::KeyTwice { .. } => Some("remove one of them".to_owned()),
             ValueFault::KeyMissing { key, .. } => Some(format!("write [ {key} = \"store:\" ]")),
             ValueFault::Empty { .. } => Some("give it a value or remove the line".to_owned()),
         }
     }
+}
+
+/// What people write elsewhere for a switch.
+fn meant_switch(got: &str) -> &'static str {
+    match got.to_ascii_lowercase().as_str() {
+        "yes" | "y" | "t" | "enable" => "true",
+        "no" | "n" | "f" | "none" | "disable" => "false",
+        _ => "true or false",
+    }
+}
+
+/// The number that `1.5`, `1_000` or `0x10` would mean elsewhere, rounded up.
+fn meant_number(got: &str) -> Option<u64> {
+    if let Some(digits) = got.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).ok();
+    }
+    if let Some((whole, part)) = got.split_once('.') {
+        let digits = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        return whole.parse::<u64>().ok()?.checked_add(1).filter(|_| digits);
+    }
+    got.contains('_')
+        .then(|| got.replace('_', "").parse().ok())?
 }
 
 /// Reads the value of `option`, which holds `kind`, from the tree.
@@ -283,7 +323,10 @@ pub(super) fn scalar(option: &'static str, kind: Kind, text: &str) -> Result<Val
             }),
             Err(_) => Err(wrong(None)),
         },
-        Kind::Text | Kind::Path if text.is_empty() => Err(ValueFault::Empty { option }),
+        Kind::Text | Kind::Path | Kind::Secret if text.is_empty() => {
+            Err(ValueFault::Empty { option })
+        }
+        Kind::Secret => Ok(Value::Secret(text.to_owned())),
         Kind::Text | Kind::Path | Kind::Dict(_) => Ok(Value::Text(text.to_owned())),
         Kind::Word(known) | Kind::Words(known) => {
             word(option, known, text).map(|word| Value::Text(word.to_owned()))
@@ -383,7 +426,9 @@ fn dict(
             return Err(fault.at(key.span));
         };
         let word = word(name, known, &value.text).map_err(|fault| fault.at(value.span))?;
-        values.retain(|(have, _)| have != name);
+        if values.iter().any(|(have, _)| have == name) {
+            return Err(ValueFault::KeyTwice { option, key: name }.at(key.span));
+        }
         values.push(((*name).to_owned(), word.to_owned()));
     }
     for (key, _) in keys {

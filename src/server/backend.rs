@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 
 use super::banner::Banner;
 use super::{Common, Workers, queue, sessions};
-use crate::config::Role;
 use crate::control::{
     Backend, CertificateRow, Deleted, HookRow, Listening, QueueRow, QueueStanza, QueueTotal,
     Refused, Reloaded, ScriptRow, SessionRow, Summary, Thrown, UserRow,
@@ -48,13 +47,7 @@ impl Console {
     }
 
     fn served(&self) -> Vec<String> {
-        let config = self.common.config.load();
-        config
-            .domains()
-            .iter()
-            .filter(|domain| domain.role == Some(Role::Server))
-            .map(|domain| domain.name.clone())
-            .collect()
+        self.common.config.load().served()
     }
 
     /// The certificates in force; a reload may have changed them since the start.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::{self, Config, Role};
-use crate::net::tls::{Certificate, CertificateError, Identities, ServerSettings};
+use crate::jid::Jid;
+use crate::net::tls::{Certificate, CertificateError, Identities, Matcher, ServerSettings};
 
 use super::banner::Certified;
 
@@ -29,7 +30,7 @@ pub enum TlsError {
 
 impl Tls {
     /// Reads, or makes, every certificate of a configuration.
-    pub(crate) fn load(config: &Config) -> Result<Tls, TlsError> {
+    pub(crate) fn load(config: &Arc<Config>) -> Result<Tls, TlsError> {
         let domains: Vec<&config::Domain> = config
             .domains()
             .iter()
@@ -66,6 +67,14 @@ impl Tls {
                 note(&mut certified, &domain.name, &certificate, self_signed);
                 identities.add(&domain.name, certificate);
             }
+            for pattern in config.domain_patterns() {
+                let Some(files) = pattern.certificate() else {
+                    continue;
+                };
+                let certificate = Certificate::load(&files.chain, &files.key)?;
+                note(&mut certified, &pattern.name, &certificate, false);
+                identities.add_matching(matcher(config, files), certificate);
+            }
             listens.push(Arc::new(identities.into_settings()?));
         }
         Ok(Tls { listens, certified })
@@ -75,6 +84,15 @@ impl Tls {
     pub(crate) fn of(&self, listen: usize) -> Option<Arc<ServerSettings>> {
         self.listens.get(listen).cloned()
     }
+}
+
+/// Accepts the names whose certificate is in these files. A name in a hello spells another language in A-labels.
+fn matcher(config: &Arc<Config>, files: &config::Certificate) -> Matcher {
+    let (config, files) = (config.clone(), files.clone());
+    Arc::new(move |name| {
+        let domain = Jid::new(name).ok();
+        domain.is_some_and(|jid| config.certificate_of(jid.domain()) == Some(&files))
+    })
 }
 
 fn note(

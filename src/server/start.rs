@@ -15,7 +15,7 @@ use super::banner::{Banner, Socket};
 use super::identity::{Tls, TlsError};
 use super::local::Local;
 use super::{Common, Options, Workers, backend, host, memory, reload, watchdog};
-use crate::config::{Config, Diagnostics, Role};
+use crate::config::{Config, Diagnostics};
 use crate::control;
 use crate::delivery::Turns;
 use crate::directory::Directory;
@@ -324,12 +324,7 @@ fn banner(common: &Common, config: &Config, sockets: Vec<Socket>, generation: St
             built_in @ crate::config::ScriptDir::BuiltIn => built_in.to_string(),
         },
         generation,
-        domains: config
-            .domains()
-            .iter()
-            .filter(|domain| domain.role == Some(Role::Server))
-            .map(|domain| domain.name.clone())
-            .collect(),
+        domains: config.served(),
         certificates: common.tls.load().certified.clone(),
         sockets,
         console: config

@@ -171,27 +171,22 @@ fn rules(context: &AcceptContext) -> Rules {
                 config::Mechanism::Plain => Mechanism::Plain,
             })
             .collect(),
-        domains: served(&context.config)
-            .map(|(prepared, _)| prepared)
-            .collect(),
+        serves: {
+            let config = context.config.clone();
+            Box::new(move |domain| config.is_local_domain(domain))
+        },
+        speaker: context
+            .config
+            .domains()
+            .iter()
+            .find(|domain| domain.role == Some(Role::Server))
+            .map(|domain| domain.name.clone()),
         max_bytes: (
             settings.max_stanza_size_before_auth,
             settings.max_stanza_size,
         ),
         after_login: context.after_login.clone(),
     }
-}
-
-/// The domains served here: as addresses have them, and as the configuration names them.
-fn served(config: &Config) -> impl Iterator<Item = (String, &str)> {
-    config
-        .domains()
-        .iter()
-        .filter(|domain| domain.role == Some(Role::Server))
-        .filter_map(|domain| {
-            let prepared = Jid::new(&domain.name).ok()?;
-            Some((prepared.as_str().to_owned(), domain.name.as_str()))
-        })
 }
 
 struct Driver {
@@ -405,12 +400,7 @@ impl Driver {
     async fn handshake(&mut self, domain: Option<&str>) -> Result<(), AcceptError> {
         let by_ms = after(&self.context.clock, self.context.settings.handshake_time);
         self.wait_for_a_turn(by_ms).await?;
-        let configured = domain.and_then(|domain| {
-            served(&self.context.config)
-                .find(|(prepared, _)| prepared == domain)
-                .map(|(_, configured)| configured)
-        });
-        self.io.start(self.context.tls.for_domain(configured))?;
+        self.io.start(self.context.tls.for_domain(domain))?;
         let Driver { io, deadline, .. } = self;
         poll_fn(|cx| {
             if deadline.poll_at(cx, by_ms).is_ready() {

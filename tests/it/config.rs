@@ -251,7 +251,19 @@ fn includes_are_relative_and_in_order() {
     write("sub/second.conf", "hostname = b");
     write("conf.d/20.conf", "hostname = \"d\"");
     write("conf.d/10.conf", "hostname = c");
-    write("conf.d/.hidden", "not } a { configuration");
+    write("sub/lua/empty.lua", "");
+    // Hidden, left behind by an editor or a package manager, or a directory: none of them counts.
+    for ignored in [
+        ".hidden",
+        "30.conf~",
+        "#40.conf#",
+        "50.conf.bak",
+        "60.conf.dpkg-old",
+        "70.conf.rpmsave",
+        "sub/80.conf",
+    ] {
+        write(&format!("conf.d/{ignored}"), "not } a { configuration");
+    }
     let config = Config::load(&Source {
         origin: Origin::File(dir.path().join("main.conf")),
         data_dir: None,
@@ -268,6 +280,137 @@ fn includes_are_relative_and_in_order() {
         panic!("{origin:?}")
     };
     assert!(at.to_string().ends_with("conf.d/20.conf:1"), "{at}");
+}
+
+#[test]
+fn dead_link_in_a_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.path().join("conf.d/10.conf")).unwrap();
+    std::fs::write(dir.path().join("main.conf"), "include conf.d\n").unwrap();
+    let said = check_file(dir.path(), "main.conf");
+    assert!(
+        said.starts_with("main.conf:1:9: error: cannot read conf.d/10.conf: No such file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn local_changes_are_read_last_and_need_not_exist() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("main.conf");
+    let text = "Local_Changes_File = local.conf\nhostname = a\nmax_sessions_per_user = 7\n";
+    std::fs::write(&main, text).unwrap();
+    let load = || {
+        Config::load(&Source {
+            origin: Origin::File(main.clone()),
+            data_dir: None,
+        })
+        .unwrap()
+    };
+    assert_eq!(load().hostname(), "a");
+    std::fs::write(dir.path().join("local.conf"), "\nhostname = b\n").unwrap();
+    let config = load();
+    assert_eq!(config.hostname(), "b");
+    assert_eq!(config.limits().max_sessions_per_user, 7);
+    let origin = config.eval(&[], "hostname").unwrap().origin;
+    let ValueOrigin::Set(at) = origin else {
+        panic!("{origin:?}")
+    };
+    assert!(at.to_string().ends_with("local.conf:2"), "{at}");
+}
+
+const DOMAINS: &str = r##"
+tls_key = "global.key"
+Domain "/^[a-z]+[.]team[.]example$/" { XMPP_Role = "server" }
+Domain "/[.]example$/" { XMPP_Role = "client"  tls_certificate = "all.pem" }
+Domain "own.team.example" { tls_certificate = "own.pem" }
+Domain "out.team.example" { XMPP_Role = "client" }
+Domain "#XMPP#both.example" { XMPP_Role = "server" }
+Domain "both.example" { XMPP_Role = "client"  tls_certificate = "both.pem"  tls_key = "both.key" }
+Domain "#xmpp#alone.test" { XMPP_Role = "server" }
+"##;
+
+#[test]
+fn domains_fall_back_from_prefix_to_name_to_patterns_option_by_option() {
+    let dir = tempfile::tempdir().unwrap();
+    let signed = rcgen_pem(dir.path());
+    for name in ["global.key", "all.pem", "own.pem", "both.pem", "both.key"] {
+        std::fs::write(dir.path().join(name), &signed).unwrap();
+    }
+    let main = dir.path().join("main.conf");
+    std::fs::write(&main, DOMAINS).unwrap();
+    let config = Config::load(&Source {
+        origin: Origin::File(main),
+        data_dir: None,
+    })
+    .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    for (domain, served) in [
+        ("a.team.example", true),
+        ("own.team.example", true),
+        // What a name's own scope says goes before any pattern.
+        ("out.team.example", false),
+        ("a.b.team.example", false),
+        ("both.example", true),
+        ("alone.test", true),
+        ("elsewhere.test", false),
+    ] {
+        assert_eq!(config.is_local_domain(domain), served, "{domain}");
+    }
+    let certificate = |domain: &str| {
+        let files = config.certificate_of(domain)?;
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        Some((name(&files.chain), name(&files.key)))
+    };
+    let pair = |chain: &str, key: &str| Some((chain.to_owned(), key.to_owned()));
+    assert_eq!(
+        certificate("own.team.example"),
+        pair("own.pem", "global.key")
+    );
+    assert_eq!(certificate("a.team.example"), pair("all.pem", "global.key"));
+    assert_eq!(certificate("both.example"), pair("both.pem", "both.key"));
+    assert_eq!(certificate("alone.test"), None);
+    let mut served = config.served();
+    served.sort();
+    let names = [
+        "/^[a-z]+[.]team[.]example$/",
+        "alone.test",
+        "both.example",
+        "own.team.example",
+    ];
+    assert_eq!(served, names);
+    let role = config.eval(&["domain", "own.team.example"], "xmpp_role");
+    assert!(
+        role.unwrap().to_string().ends_with(
+            "asked: Domain \"own.team.example\", Domain \"/^[a-z]+[.]team[.]example$/\")"
+        )
+    );
+}
+
+/// A certificate and its key in one text.
+fn rcgen_pem(dir: &Path) -> Vec<u8> {
+    stanzad::net::tls::Certificate::self_signed(dir, "any.example").unwrap();
+    let mut pem = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            pem.extend(std::fs::read(path).unwrap());
+        }
+    }
+    pem
+}
+
+#[test]
+fn patterns_are_bounded_in_number() {
+    let patterns: String = (0..65)
+        .map(|n| format!("Domain \"/^{n}[.]example$/\" {{ XMPP_Role = \"server\" }}\n"))
+        .collect();
+    let refused = Config::load(&Source::text("many.conf", &patterns)).unwrap_err();
+    let said = refused.to_string();
+    assert!(
+        said.starts_with("many.conf:65:8: error: more than 64 patterns"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -364,7 +507,9 @@ proptest::proptest! {
                 "{", "}", "[", "]", "(", ")", "=", ",", ";", "\"", "'", "\n", "/*", "*/", "#", "\\", "\t", "é", "\u{202e}",
                 "xmpp", "xmpp_listener", "Listen", "\"*:5222\"", "\"[::1]:0\"", "Peer", "\"10.0.0.0/8\"", "Domain", "x.example",
                 "tls", "none", "idle_time", "60", "mechanisms", "AuthPlainParameters", "uri", "\"store:\"", "include", "script",
-                "scriptlet", "control_listener", "pool_name", "enabled", "true",
+                "scriptlet", "control_listener", "pool_name", "enabled", "true", "\"/[.]x$/\"", "\"/(\"", "/", "\"#xmpp#x\"",
+                "readonly_include", "Local_Changes_File", "*/", "//", "--", ":", ":=", "+=", "“", "”", "\u{200b}", "XMPP_Dialback_Secret",
+                "source", "10", "$x",
             ]),
             0..60,
         )

@@ -64,6 +64,7 @@ pub(super) fn lex(file: usize, text: &str, strings: Strings) -> Lexed {
         at: 0,
         first: true,
         strings,
+        nested: None,
         out: Lexed {
             tokens: Vec::new(),
             faults: Vec::new(),
@@ -83,6 +84,8 @@ struct Lexer<'a> {
     at: usize,
     first: bool,
     strings: Strings,
+    /// How many tokens there were behind the last comment that held a `/*`.
+    nested: Option<usize>,
     out: Lexed,
 }
 
@@ -120,11 +123,17 @@ impl Lexer<'_> {
                 self.first = true;
                 self.bump(next);
             }
-            _ if next.is_whitespace() || next == '\u{feff}' => self.bump(next),
+            _ if next.is_whitespace() || (next == '\u{feff}' && self.at == 0) => self.bump(next),
             '#' => self.line_comment(),
+            ';' if self.first && !self.line_is(";") => self.other_comment(";"),
+            '/' if self.first && self.rest().starts_with("//") => self.other_comment("//"),
+            '-' if self.first && self.rest().starts_with("--") => self.other_comment("--"),
+            '*' if self.rest().starts_with("*/") => self.stray_comment_end(),
+            _ if is_invisible(next) => self.invisible(next),
             '/' if self.rest().starts_with("/*") => self.block_comment(),
             '"' => self.string(),
             '\'' if self.single_quoted() => {}
+            '“' | '”' | '„' if self.typographic() => {}
             '{' | '}' | '[' | ']' | '(' | ')' | '=' | ',' | ';' => {
                 self.bump(next);
                 self.push(Kind::Mark(next), start);
@@ -133,7 +142,66 @@ impl Lexer<'_> {
         }
     }
 
+    /// Whether nothing else stands on the rest of this line.
+    fn line_is(&self, text: &str) -> bool {
+        self.rest().lines().next().unwrap_or_default().trim() == text
+    }
+
+    /// Other languages' comments: what is meant is plain.
+    fn other_comment(&mut self, mark: &'static str) {
+        let start = self.at;
+        self.at = start.saturating_add(mark.len());
+        let span = self.span_from(start);
+        let fault = SyntaxFault::OtherComment { mark };
+        self.out.faults.push((fault, span));
+        self.skip_line();
+    }
+
+    fn stray_comment_end(&mut self) {
+        let start = self.at;
+        self.at = start.saturating_add("*/".len());
+        let span = self.span_from(start);
+        self.out.faults.push((SyntaxFault::StrayCommentEnd, span));
+        // What stands before it was meant as a comment.
+        if let Some(tokens) = self.nested.take() {
+            self.out.tokens.truncate(tokens);
+        }
+    }
+
+    fn invisible(&mut self, next: char) {
+        let start = self.at;
+        self.bump(next);
+        let span = self.span_from(start);
+        self.out.faults.push((SyntaxFault::Invisible(next), span));
+    }
+
     fn line_comment(&mut self) {
+        if !self.commented_name() {
+            self.skip_line();
+        }
+    }
+
+    /// `Domain #xmpp#name {`: the name was meant, and a comment it is. It is read as what was meant.
+    fn commented_name(&mut self) -> bool {
+        let line = self.rest().lines().next().unwrap_or_default();
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let mut parts = word.split('#').skip(1);
+        let protocol = parts.next().unwrap_or_default();
+        let named = !protocol.is_empty() && protocol.bytes().all(|b| b.is_ascii_alphabetic());
+        if self.first || !named || parts.next().is_none_or(str::is_empty) {
+            return false;
+        }
+        let text = word.to_owned();
+        let start = self.at;
+        self.at = start.saturating_add(text.len());
+        let fault = SyntaxFault::CommentedName { text: text.clone() };
+        let span = self.span_from(start);
+        self.out.faults.push((fault, span));
+        self.push(Kind::Quoted(text), start);
+        true
+    }
+
+    fn skip_line(&mut self) {
         let length = self.rest().find('\n').unwrap_or(self.rest().len());
         self.at = self.at.saturating_add(length);
     }
@@ -146,7 +214,10 @@ impl Lexer<'_> {
             return;
         };
         let end = self.at.saturating_add(length).saturating_add(2);
-        let lines = self.text.get(start..end).is_some_and(|c| c.contains('\n'));
+        let comment = self.text.get(start..end).unwrap_or_default();
+        let lines = comment.contains('\n');
+        let nested = comment.get(2..).is_some_and(|inner| inner.contains("/*"));
+        self.nested = nested.then_some(self.out.tokens.len());
         self.first |= lines;
         self.at = end;
     }
@@ -179,6 +250,10 @@ impl Lexer<'_> {
                     return;
                 }
                 '\\' => self.escape(&mut text),
+                _ if is_invisible(next) => {
+                    self.at = self.at.saturating_sub(next.len_utf8());
+                    self.invisible(next);
+                }
                 _ => text.push(next),
             }
         }
@@ -203,6 +278,24 @@ impl Lexer<'_> {
         true
     }
 
+    /// Quotes of a word processor, closed on the same line: what is meant is plain.
+    fn typographic(&mut self) -> bool {
+        let start = self.at;
+        let line = self.rest().lines().next().unwrap_or_default();
+        let mut letters = line.char_indices().skip(1);
+        let close = letters.find(|(_, c)| matches!(c, '“' | '”' | '"'));
+        let Some((end, mark)) = close else {
+            return false;
+        };
+        let from = line.chars().next().map_or(0, char::len_utf8);
+        let inner = line.get(from..end).unwrap_or_default().to_owned();
+        self.at = start.saturating_add(end).saturating_add(mark.len_utf8());
+        let span = self.span_from(start);
+        self.out.faults.push((SyntaxFault::TypographicQuote, span));
+        self.push(Kind::Quoted(inner), start);
+        true
+    }
+
     fn escape(&mut self, text: &mut String) {
         let Some(next) = self.peek() else { return };
         let plain = match next {
@@ -221,7 +314,12 @@ impl Lexer<'_> {
 
     fn word(&mut self) {
         let start = self.at;
+        let mut word = String::new();
         while let Some(next) = self.peek() {
+            if is_invisible(next) {
+                self.invisible(next);
+                continue;
+            }
             let ends = next.is_whitespace()
                 || matches!(
                     next,
@@ -231,13 +329,18 @@ impl Lexer<'_> {
             if ends {
                 break;
             }
+            word.push(next);
             self.bump(next);
         }
-        let word = self.text.get(start..self.at).unwrap_or_default().to_owned();
         if word.contains('\'') {
             let span = self.span_from(start);
             self.out.faults.push((SyntaxFault::SingleQuote, span));
         }
         self.push(Kind::Word(word), start);
     }
+}
+
+/// Characters that a copied text brings along: they take no room, or turn the direction of writing.
+pub(in super::super) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

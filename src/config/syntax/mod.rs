@@ -16,6 +16,7 @@
 mod lexer;
 mod parser;
 
+pub(super) use lexer::is_invisible;
 pub(super) use parser::parse;
 
 /// How deep scopes may nest before the parser gives up on the inner ones.
@@ -106,6 +107,16 @@ pub(super) enum SyntaxFault {
     UnterminatedComment,
     #[error("single quotes do not quote here")]
     SingleQuote,
+    #[error("typographic quotes do not quote here")]
+    TypographicQuote,
+    #[error("an invisible character stands here, {}", .0.escape_unicode())]
+    Invisible(char),
+    #[error("`{mark}` does not start a comment")]
+    OtherComment { mark: &'static str },
+    #[error("this comment has ended before: comments do not nest")]
+    StrayCommentEnd,
+    #[error("`{text}` stands in a comment, which `#` starts")]
+    CommentedName { text: String },
     #[error("there are no semicolons in this language")]
     Semicolon,
     #[error("`{word}` is opened here and never closed")]
@@ -119,6 +130,22 @@ pub(super) enum SyntaxFault {
     UnmatchedClose,
     #[error("`=` is missing after `{name}`")]
     MissingEquals { name: String },
+    #[error("`{mark}` is not how `{name}` gets its value")]
+    OtherAssignment { name: String, mark: &'static str },
+    #[error("no `=` stands between `{word}` and its name")]
+    EqualsBeforeName { word: String },
+    #[error("a scope has one name")]
+    TwoNames { word: String },
+    #[error("`{mark}` ends this word")]
+    NeedsQuotes { mark: char },
+    #[error("a list does not stand in square brackets")]
+    ListInBrackets,
+    #[error("a comma does not belong into the value of `{name}`")]
+    Comma {
+        name: String,
+        /// The number that was meant.
+        number: Option<String>,
+    },
     #[error("`{name}` has no value")]
     MissingValue { name: String },
     #[error("`{found}` is not expected here")]
@@ -134,7 +161,18 @@ impl SyntaxFault {
             SyntaxFault::UnterminatedString => "unterminated-string",
             SyntaxFault::UnterminatedComment => "unterminated-comment",
             SyntaxFault::SingleQuote => "single-quote",
+            SyntaxFault::TypographicQuote => "typographic-quote",
+            SyntaxFault::Invisible(_) => "invisible-character",
+            SyntaxFault::OtherComment { .. } => "other-comment",
+            SyntaxFault::StrayCommentEnd => "stray-comment-end",
+            SyntaxFault::CommentedName { .. } => "commented-name",
             SyntaxFault::Semicolon => "semicolon",
+            SyntaxFault::OtherAssignment { .. } => "other-assignment",
+            SyntaxFault::EqualsBeforeName { .. } => "equals-before-name",
+            SyntaxFault::TwoNames { .. } => "two-names",
+            SyntaxFault::NeedsQuotes { .. } => "needs-quotes",
+            SyntaxFault::ListInBrackets => "list-in-brackets",
+            SyntaxFault::Comma { .. } => "comma",
             SyntaxFault::UnclosedScope { .. } => "unclosed-scope",
             SyntaxFault::UnclosedValue { .. } => "unclosed-value",
             SyntaxFault::UnmatchedClose => "unmatched-close",
@@ -150,12 +188,37 @@ impl SyntaxFault {
         match self {
             SyntaxFault::UnterminatedString => "end it with `\"`".to_owned(),
             SyntaxFault::UnterminatedComment => "end it with `*/`".to_owned(),
-            SyntaxFault::SingleQuote => "use double quotes".to_owned(),
+            SyntaxFault::SingleQuote | SyntaxFault::TypographicQuote => {
+                "use double quotes: \"\"".to_owned()
+            }
+            SyntaxFault::Invisible(_) => "remove it: it came with a copied text".to_owned(),
+            SyntaxFault::OtherComment { .. } => "write `#`, or `/* */` around it".to_owned(),
+            SyntaxFault::StrayCommentEnd => {
+                "the first `*/` ends a comment: remove this one".to_owned()
+            }
+            SyntaxFault::CommentedName { text } => format!("write \"{text}\", with the quotes"),
+            SyntaxFault::OtherAssignment { name, mark: "+=" } => {
+                format!("nothing is appended: write the whole list, `{name} = ( ... )`")
+            }
+            SyntaxFault::OtherAssignment { name, .. } => format!("write `{name} = value`"),
+            SyntaxFault::EqualsBeforeName { word } => format!("write `{word} \"name\" {{ }}`"),
+            SyntaxFault::TwoNames { word } => {
+                format!("write a scope for each: `{word} \"name\" {{ }}`")
+            }
+            SyntaxFault::NeedsQuotes { .. } => "put the whole value into double quotes".to_owned(),
+            SyntaxFault::ListInBrackets => "a list is written ( \"a\" \"b\" )".to_owned(),
+            SyntaxFault::Comma {
+                name,
+                number: Some(number),
+            } => format!("numbers have no separators: write `{name} = {number}`"),
+            SyntaxFault::Comma { .. } => "a list is written ( \"a\" \"b\" )".to_owned(),
             SyntaxFault::Semicolon => "remove it: blanks separate options".to_owned(),
             SyntaxFault::UnclosedScope { .. } => "a `}` is missing".to_owned(),
             SyntaxFault::UnclosedValue { close, .. } => format!("a `{close}` is missing"),
             SyntaxFault::UnmatchedClose => "remove it, or look for a `{` missing above".to_owned(),
-            SyntaxFault::MissingEquals { name } => format!("write `{name} = value`"),
+            SyntaxFault::MissingEquals { name } => {
+                format!("write `{name} = value`, or `{name} \"name\" {{ }}` if it is a scope")
+            }
             SyntaxFault::MissingValue { name } => {
                 format!("write `{name} = value`, or `{name} {{ }}` if it is a scope")
             }

@@ -110,6 +110,11 @@ impl Parser {
         let span = token.span;
         self.fault(SyntaxFault::Unexpected { found }, span);
         self.skip(1);
+        self.skip_rest_of_line();
+    }
+
+    /// What stands on this line, and a block that begins on it.
+    fn skip_rest_of_line(&mut self) {
         while let Some(token) = self.peek(0) {
             if token.first || token.is('{') || token.is('}') {
                 break;
@@ -144,7 +149,18 @@ impl Parser {
         if lower == "include" || lower == "readonly_include" {
             return self.include(word);
         }
+        self.equals_before_name(&word);
         let named = self.peek(0).is_some_and(|token| token.scalar().is_some());
+        if named && self.second_name() {
+            let name = self.scalar();
+            let span = self.peek(0).map_or(word.span, |token| token.span);
+            let fault = SyntaxFault::TwoNames {
+                word: word.text.clone(),
+            };
+            self.fault(fault, span);
+            self.skip(1);
+            return Some(self.scope_named(word, name, depth));
+        }
         let ahead = usize::from(named);
         if self.next_is(ahead, '{')
             || (self.next_is(ahead, '=') && self.next_is(ahead.saturating_add(1), '{'))
@@ -170,8 +186,33 @@ impl Parser {
         }
     }
 
+    /// `Domain = "x" {`: the `=` is reported and skipped.
+    fn equals_before_name(&mut self, word: &Scalar) {
+        let scalar = |token: &Token| token.scalar().is_some();
+        if self.next_is(0, '=') && self.peek(1).is_some_and(scalar) && self.next_is(2, '{') {
+            let span = self.peek(0).map_or(word.span, |token| token.span);
+            let fault = SyntaxFault::EqualsBeforeName {
+                word: word.text.clone(),
+            };
+            self.fault(fault, span);
+            self.skip(1);
+        }
+    }
+
+    /// `Listen "a" "b" {`, the next token being `"a"`.
+    fn second_name(&self) -> bool {
+        let on_this_line = |token: &Token| !token.first && token.scalar().is_some();
+        self.peek(0).is_some_and(on_this_line)
+            && self.peek(1).is_some_and(on_this_line)
+            && self.next_is(2, '{')
+    }
+
     fn scope(&mut self, word: Scalar, depth: usize) -> Item {
         let name = self.scalar();
+        self.scope_named(word, name, depth)
+    }
+
+    fn scope_named(&mut self, word: Scalar, name: Option<Scalar>, depth: usize) -> Item {
         if self.next_is(0, '=') {
             self.skip(1);
         }
@@ -187,12 +228,18 @@ impl Parser {
         Item::Scope { word, name, items }
     }
 
-    fn option(&mut self, name: Scalar) -> Option<Item> {
-        let equals = self.next_is(0, '=');
-        if equals {
-            self.skip(1);
-        }
+    fn option(&mut self, mut name: Scalar) -> Option<Item> {
+        let equals = self.assignment(&mut name);
+        let before = self.faults.len();
         let value = self.value(&name, equals);
+        if let Some((fault, span)) = self.goes_on(&name, value.as_ref()) {
+            // One mistake, one complaint.
+            self.faults.truncate(before);
+            self.fault(fault, span);
+            self.skip(1);
+            self.skip_rest_of_line();
+            return None;
+        }
         if value.is_none() {
             let fault = SyntaxFault::MissingValue {
                 name: name.text.clone(),
@@ -200,6 +247,84 @@ impl Parser {
             self.fault(fault, name.span);
         }
         value.map(|value| Item::Option { name, value })
+    }
+
+    /// `=`, or what other languages write in its place; whether there is any.
+    fn assignment(&mut self, name: &mut Scalar) -> bool {
+        let other = |parser: &mut Self, name: &Scalar, mark, tokens: usize| {
+            let span = parser.peek(0).map_or(name.span, |token| token.span);
+            let name = name.text.clone();
+            parser.fault(SyntaxFault::OtherAssignment { name, mark }, span);
+            parser.skip(tokens);
+            true
+        };
+        let next = self.peek(0).and_then(Token::scalar);
+        let joined = match next {
+            Some(":") if self.next_is(1, '=') => Some(":="),
+            Some("+") if self.next_is(1, '=') => Some("+="),
+            _ => None,
+        };
+        if let Some(mark) = joined {
+            return other(self, name, mark, 2);
+        }
+        if next == Some(":") {
+            return other(self, name, ":", 1);
+        }
+        if self.next_is(0, '=') && self.next_is(1, '=') {
+            return other(self, name, "==", 2);
+        }
+        if self.next_is(0, '=') {
+            self.skip(1);
+            return true;
+        }
+        let Some(word) = name.text.strip_suffix(':').map(str::to_owned) else {
+            return false;
+        };
+        let mark = ":";
+        let fault = SyntaxFault::OtherAssignment {
+            name: word.clone(),
+            mark,
+        };
+        let start = name.span.end.saturating_sub(mark.len());
+        self.fault(fault, Span { start, ..name.span });
+        name.span.end = start;
+        name.text = word;
+        true
+    }
+
+    /// What a value that was just read cannot go on with.
+    fn goes_on(&self, name: &Scalar, value: Option<&Node>) -> Option<(SyntaxFault, Span)> {
+        let token = self.peek(0)?;
+        let span = token.span;
+        let touches = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        let touches = touches.is_some_and(|before| {
+            before.span.end == span.start && matches!(before.kind, Kind::Word(_))
+        });
+        let fault = match &token.kind {
+            Kind::Mark(',') => SyntaxFault::Comma {
+                name: name.text.clone(),
+                number: self.separated(value?),
+            },
+            Kind::Mark(mark @ ('[' | '(' | ')' | ']' | '=')) if touches && !token.first => {
+                SyntaxFault::NeedsQuotes { mark: *mark }
+            }
+            _ => return None,
+        };
+        Some((fault, span))
+    }
+
+    /// The number that `10,000` means, the value being its first part.
+    fn separated(&self, value: &Node) -> Option<String> {
+        let Node::Scalar(first) = value else {
+            return None;
+        };
+        let mut number = first.text.clone();
+        let mut ahead = 0_usize;
+        while self.next_is(ahead, ',') {
+            number.push_str(self.peek(ahead.saturating_add(1))?.scalar()?);
+            ahead = ahead.saturating_add(2);
+        }
+        number.bytes().all(|b| b.is_ascii_digit()).then_some(number)
     }
 
     fn value(&mut self, name: &Scalar, equals: bool) -> Option<Node> {
@@ -247,6 +372,9 @@ impl Parser {
 
     fn dict(&mut self, open: Span) -> Node {
         self.skip(1);
+        if let Some(values) = self.list_in_brackets(open) {
+            return values;
+        }
         let mut pairs = Vec::new();
         let mut span = open;
         while let Some(token) = self.peek(0) {
@@ -279,6 +407,30 @@ impl Parser {
         }
         self.unclosed("dictionary", "]", open);
         Node::Dict(pairs, span)
+    }
+
+    /// `[ "a" "b" ]`, behind its `[`.
+    fn list_in_brackets(&mut self, open: Span) -> Option<Node> {
+        let mut ahead = 0;
+        let mut values = Vec::new();
+        while let Some(token) = self.peek(ahead) {
+            ahead = ahead.saturating_add(1);
+            match token.scalar() {
+                Some(text) => values.push(Scalar {
+                    text: text.to_owned(),
+                    span: token.span,
+                }),
+                None if token.is(',') => {}
+                None if token.is(']') && !values.is_empty() => {
+                    let span = open.to(token.span);
+                    self.skip(ahead);
+                    self.fault(SyntaxFault::ListInBrackets, span);
+                    return Some(Node::List(values, span));
+                }
+                None => return None,
+            }
+        }
+        None
     }
 
     fn unclosed(&mut self, what: &'static str, close: &'static str, open: Span) {

@@ -9,7 +9,7 @@ mod settings;
 
 pub use certificate::{Certificate, CertificateError};
 pub use driver::{Info, Tls, TlsError};
-pub use settings::{ALPN_CLIENT, Identities, ServerSettings};
+pub use settings::{ALPN_CLIENT, Identities, Matcher, ServerSettings};
 
 #[cfg(test)]
 mod tests;

@@ -43,7 +43,7 @@ impl Negotiation {
         let to = header.to.as_deref().and_then(|to| Jid::new(to).ok());
         let domain = to
             .filter(|to| to.as_str() == to.domain())
-            .filter(|to| self.rules.domains.iter().any(|own| own == to.domain()))
+            .filter(|to| (self.rules.serves)(to.domain()))
             .ok_or((
                 StreamCondition::HostUnknown,
                 "opened to a domain that is not served here",
@@ -80,7 +80,7 @@ impl Negotiation {
 
     /// Ours; `to` is the peer's `from` (RFC 6120 §4.7.2).
     pub(super) fn write_header(&mut self, to: Option<&Jid>, out: &mut Vec<u8>) {
-        let own = self.domain.as_ref().or(self.rules.domains.first());
+        let own = self.domain.as_ref().or(self.rules.speaker.as_ref());
         out.extend_from_slice(
             format!(
                 "<?xml version='1.0'?><stream:stream xmlns='{CLIENT_NS}' \

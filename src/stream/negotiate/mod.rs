@@ -39,13 +39,14 @@ pub(super) enum StartTls {
 }
 
 /// What a listener grants.
-#[derive(Debug)]
 pub(super) struct Rules {
     pub(super) starttls: StartTls,
     /// The best first.
     pub(super) mechanisms: Vec<Mechanism>,
-    /// The domains served here; the first speaks when the peer names none of them.
-    pub(super) domains: Vec<String>,
+    /// Whether a domain, as addresses spell it, is served here.
+    pub(super) serves: Box<dyn Fn(&str) -> bool>,
+    /// The domain that speaks when the peer names none of ours.
+    pub(super) speaker: Option<String>,
     /// Bytes of a stanza before and after the login, told to the peer (XEP-0478).
     pub(super) max_bytes: (usize, usize),
     /// More features after the login, as XML.

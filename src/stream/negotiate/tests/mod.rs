@@ -61,7 +61,8 @@ fn stream(starttls: StartTls, mechanisms: &[Mechanism], encrypted: bool) -> Stre
     let rules = Rules {
         starttls,
         mechanisms: mechanisms.to_vec(),
-        domains: vec!["example.org".to_owned(), "other.example".to_owned()],
+        serves: Box::new(|domain| ["example.org", "other.example"].contains(&domain)),
+        speaker: Some("example.org".to_owned()),
         max_bytes: (10_000, 262_144),
         after_login: "<more xmlns='urn:example:more'/>".into(),
     };
