@@ -9,6 +9,7 @@ mod attacks_operator;
 mod attacks_streams;
 mod chat;
 mod config;
+mod config_domains;
 mod console;
 mod console_queue;
 mod console_sessions;

@@ -11,6 +11,7 @@ mod tls;
 pub use client::Client;
 pub use peer::{Login, Mechanism, Via};
 pub use server::{Ended, Server, Setup, Told, stanzad};
+pub use tls::connection;
 
 use std::time::Duration;
 
