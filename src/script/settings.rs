@@ -11,6 +11,8 @@ pub struct Settings {
     pub dir: Option<PathBuf>,
     /// The scriptlets, in configuration order.
     pub scripts: Vec<Script>,
+    /// The domains that selftests find served, beside `localhost`. Another set makes a new generation.
+    pub domains: Vec<String>,
     /// What a script may take.
     pub limits: ScriptLimits,
 }

@@ -26,15 +26,22 @@ const STUBS_DIR: &str = "types";
 
 /// The scripts that ship, by path below `scripts/`. A test compares them with the files.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
+    ("bot.lua", include_str!("../../scripts/bot.lua")),
     (
         "chatstates.lua",
         include_str!("../../scripts/chatstates.lua"),
     ),
     ("dialplan.lua", include_str!("../../scripts/dialplan.lua")),
+    ("fanout.lua", include_str!("../../scripts/fanout.lua")),
     ("msys/boot.lua", include_str!("../../scripts/msys/boot.lua")),
+    ("msys/bot.lua", include_str!("../../scripts/msys/bot.lua")),
     (
         "msys/dialplan.lua",
         include_str!("../../scripts/msys/dialplan.lua"),
+    ),
+    (
+        "msys/fanout.lua",
+        include_str!("../../scripts/msys/fanout.lua"),
     ),
     ("msys/xmpp.lua", include_str!("../../scripts/msys/xmpp.lua")),
 ];
@@ -80,6 +87,8 @@ pub(super) struct Snapshot {
     files: BTreeMap<String, Source>,
     /// The scriptlets, in configuration order.
     pub(super) scripts: Vec<Script>,
+    /// The domains of the server.
+    pub(super) domains: Vec<String>,
     /// What they may take.
     pub(super) limits: ScriptLimits,
 }
@@ -122,6 +131,7 @@ impl Snapshot {
         Ok(Snapshot {
             files,
             scripts: settings.scripts.clone(),
+            domains: settings.domains.clone(),
             limits: settings.limits.clone(),
         })
     }
@@ -185,6 +195,7 @@ impl Snapshot {
             )
                 .hash(&mut hasher);
         }
+        self.domains.hash(&mut hasher);
         let limits = &self.limits;
         (limits.cpu_budget, limits.memory, limits.hook_wait).hash(&mut hasher);
         (limits.old_generations, limits.old_generation_time).hash(&mut hasher);

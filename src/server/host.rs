@@ -53,6 +53,12 @@ pub(super) fn settings(common: &Common) -> script::Settings {
             crate::config::ScriptDir::BuiltIn => None,
         },
         scripts: config.scripts().to_vec(),
+        domains: config
+            .domains()
+            .iter()
+            .filter(|domain| config.is_local_domain(&domain.name))
+            .map(|domain| domain.name.clone())
+            .collect(),
         limits: config.script_limits().clone(),
     }
 }

@@ -1,6 +1,8 @@
 //! A server in small: engines with a fake host and outbox, and a script directory.
 
+mod bot;
 mod conversations;
+mod fanout;
 mod filters;
 mod generations;
 mod handlers;
@@ -151,6 +153,7 @@ impl Stage {
         let settings = Settings {
             dir: Some(dir.path().to_owned()),
             scripts: scripts.to_vec(),
+            domains: vec!["localhost".into()],
             limits: limits(),
         };
         let (coordinator, control, seats) =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::hook::Verdict;
+use crate::hook::{Point, Verdict};
 use crate::script::snapshot::BUILT_IN;
 
 use super::{Stage, on_worker, script};
@@ -35,7 +35,8 @@ fn what_is_compiled_in_is_what_lies_in_scripts() {
 #[test]
 fn the_shipped_scripts_pass_their_own_tests_and_answer() {
     on_worker(async {
-        let mut stage = Stage::new(2, &[], &[script("dialplan"), script("chatstates")]);
+        let all = ["dialplan", "chatstates", "bot", "fanout"].map(script);
+        let mut stage = Stage::new(2, &[], &all);
         // Within the budget that a call has by default.
         stage.settings.limits.cpu_budget = std::time::Duration::from_millis(5);
         let report = stage.control.reload().await.unwrap();
@@ -80,9 +81,7 @@ fn chat_states_alone_reach_only_those_who_are_there() {
             ("eve@localhost", "drop"),
             ("eve@example.org", "next"),
         ] {
-            let (given, _) = stage
-                .settle(crate::hook::Point::ClientMessageRecv, typing(to))
-                .await;
+            let (given, _) = stage.settle(Point::ClientMessageRecv, typing(to)).await;
             assert_eq!(given.name(), verdict, "{to}");
         }
         assert_eq!(stage.errors(), 0);
