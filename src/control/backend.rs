@@ -37,6 +37,8 @@ pub trait Backend: 'static {
     ) -> impl Future<Output = Result<Deleted, Refused>>;
     /// Every script.
     fn script_list(&self) -> impl Future<Output = Result<Vec<ScriptRow>, Refused>>;
+    /// One script.
+    fn script_show(&self, name: &str) -> impl Future<Output = Result<ScriptPage, Refused>>;
     /// Loads the scripts again.
     fn script_reload(&self) -> impl Future<Output = Result<Reloaded, Refused>>;
     /// What runs at each hook point.
@@ -170,10 +172,43 @@ pub struct ScriptRow {
     pub file: String,
     /// The generation that runs.
     pub generation: u64,
-    /// `live`, or why it does not run.
-    pub state: String,
-    /// How often it failed since the daemon's start.
+    /// `live`, or `parked`: it does not run.
+    pub state: &'static str,
+    /// Whether stanzas are refused while it cannot decide.
+    pub required: bool,
+    /// How many of its functions stand at hook points.
+    pub handlers: usize,
+    /// How often they were called since the daemon's start.
+    pub calls: u64,
+    /// How often they failed.
     pub errors: u64,
+    /// Microseconds that a call took, on average; absent without calls.
+    pub us_per_call: Option<u64>,
+}
+
+/// `script show`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScriptPage {
+    /// What the list says.
+    #[serde(flatten)]
+    pub row: ScriptRow,
+    /// Its functions at hook points.
+    pub functions: Vec<HandlerRow>,
+}
+
+/// A script's function at a hook point.
+#[derive(Clone, Debug, Serialize)]
+pub struct HandlerRow {
+    /// The hook point.
+    pub point: String,
+    /// The band.
+    pub band: String,
+    /// `file:line`.
+    pub at: String,
+    /// Higher runs first inside a band.
+    pub priority: i64,
+    /// Which stanzas it wants; empty: all.
+    pub filter: String,
 }
 
 /// `script reload`.
@@ -192,8 +227,14 @@ pub struct HookRow {
     pub point: String,
     /// The band.
     pub band: String,
-    /// The function or service.
+    /// `script:NAME`, or the service.
     pub handler: String,
+    /// `file:line` of a script's function.
+    pub at: Option<String>,
+    /// A script's: higher runs first inside a band.
+    pub priority: Option<i64>,
+    /// A script's: which stanzas it wants; empty: all.
+    pub filter: Option<String>,
 }
 
 /// `queue list`.
@@ -286,6 +327,14 @@ pub enum Refused {
         /// Other resources of that user.
         others: Vec<String>,
     },
+    /// No script of that name.
+    #[error("there is no script `{name}`")]
+    NoSuchScript {
+        /// The name asked for.
+        name: String,
+        /// Those that there are.
+        names: Vec<String>,
+    },
     /// Nothing of that number or for that user waits.
     #[error("nothing waits: {0}")]
     NotQueued(String),
@@ -319,6 +368,7 @@ impl Refused {
             Refused::Exists(_) => "exists",
             Refused::NoSuchUser(_) => "no-such-user",
             Refused::NoSession { .. } => "no-session",
+            Refused::NoSuchScript { .. } => "no-such-script",
             Refused::NotQueued(_) => "not-queued",
             Refused::BadReason => "bad-reason",
             Refused::BadPassword(_) => "bad-password",
@@ -344,6 +394,10 @@ impl Refused {
                 Some("`stanzactl session list` lists who is logged in".to_owned())
             }
             Refused::NoSession { others, .. } => Some(format!("logged in: {}", others.join(", "))),
+            Refused::NoSuchScript { names, .. } if names.is_empty() => {
+                Some("the configuration names no script".to_owned())
+            }
+            Refused::NoSuchScript { names, .. } => Some(format!("scripts: {}", names.join(", "))),
             Refused::NotQueued(_) => Some(
                 "`stanzactl queue list` lists for whom something waits, `queue list JID` what"
                     .to_owned(),

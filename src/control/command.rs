@@ -1,5 +1,9 @@
 //! The table of commands.
 
+mod queue;
+mod script;
+mod session;
+
 use super::shape::{Answer, Arg, ArgKind};
 
 /// What a command does; one per row of [`COMMANDS`].
@@ -25,6 +29,8 @@ pub(super) enum Verb {
     SessionKick,
     /// Lists scripts.
     ScriptList,
+    /// Shows one script.
+    ScriptShow,
     /// Loads the scripts again.
     ScriptReload,
     /// Lists what waits.
@@ -231,174 +237,15 @@ pub const COMMANDS: &[Command] = &[
         help: "Lists users, how many sessions each has and how many messages wait",
         manual: "",
     },
-    Command {
-        verb: Verb::SessionList,
-        name: "session list",
-        args: &[Arg {
-            name: "jid",
-            kind: ArgKind::Address,
-            optional: true,
-            from: Some(("session list", "jid")),
-            help: "only the sessions of this user, resource or domain",
-        }],
-        answer: Answer::Listing {
-            keys: &[
-                "id",
-                "jid",
-                "address",
-                "tls",
-                "priority",
-                "show",
-                "worker",
-                "since",
-                "age_seconds",
-                "waiting_bytes",
-            ],
-            shown: &[
-                ("jid", "JID"),
-                ("address", "FROM"),
-                ("tls", "TLS"),
-                ("priority", "PRIO"),
-                ("show", "SHOW"),
-                ("age_seconds", "AGE"),
-                ("waiting_bytes", "BYTES"),
-                ("worker", "WORKER"),
-            ],
-        },
-        help: "Lists who is logged in",
-        manual: "Without a priority a session is bound and not available: it gets no messages. `waiting_bytes` is what the server \
-            keeps for it because it reads too slowly.",
-    },
-    Command {
-        verb: Verb::SessionKick,
-        name: "session kick",
-        args: &[
-            Arg {
-                name: "jid",
-                kind: ArgKind::Address,
-                optional: false,
-                from: Some(("session list", "jid")),
-                help: "a user: all its sessions; with a resource: that one",
-            },
-            Arg {
-                name: "reason",
-                kind: ArgKind::Rest,
-                optional: true,
-                from: None,
-                help: "what the client is told, at most 500 characters",
-            },
-        ],
-        answer: Answer::Record(&["jid", "sessions_closed"]),
-        help: "Ends sessions",
-        manual: "The client gets the stream error `policy-violation` with the reason as its text. It may log in again at once: to keep a user \
-            out, change the password or delete the user. Messages that it has not read yet go to another session or are kept.",
-    },
-    Command {
-        verb: Verb::ScriptList,
-        name: "script list",
-        args: &[],
-        answer: Answer::Rows(&["name", "file", "generation", "state", "errors"]),
-        help: "Lists the scripts, the generation that runs and how often each failed",
-        manual: "",
-    },
-    Command {
-        verb: Verb::ScriptReload,
-        name: "script reload",
-        args: &[],
-        answer: Answer::Record(&["generation", "report"]),
-        help: "Loads every script again, all or nothing, as a save does",
-        manual: "",
-    },
-    Command {
-        verb: Verb::Hooks,
-        name: "hooks",
-        args: &[],
-        answer: Answer::Rows(&["point", "band", "handler"]),
-        help: "Lists what runs at each hook point, in order",
-        manual: "",
-    },
-    Command {
-        verb: Verb::QueueList,
-        name: "queue list",
-        args: &[
-            Arg {
-                name: "jid",
-                kind: ArgKind::Address,
-                optional: true,
-                from: Some(("queue list", "jid")),
-                help: "a user: each message; a domain: its users",
-            },
-            Arg {
-                name: "limit",
-                kind: ArgKind::Count,
-                optional: true,
-                from: None,
-                help: "at most so many rows, 1000 if it is left out",
-            },
-        ],
-        answer: Answer::Listing {
-            keys: &[
-                "jid",
-                "messages",
-                "bytes",
-                "oldest_at",
-                "id",
-                "from",
-                "stored_at",
-                "expires_at",
-            ],
-            shown: &[
-                ("jid", "JID"),
-                ("id", "ID"),
-                ("from", "FROM"),
-                ("stored_at", "STORED"),
-                ("messages", "MESSAGES"),
-                ("bytes", "BYTES"),
-                ("oldest_at", "OLDEST"),
-            ],
-        },
-        help: "Lists what waits for users who are away",
-        manual: "Without a user: a row for each user, with `jid`, `messages`, `bytes` and `oldest_at`, sorted by address. With one: a row for \
-            each message, with `id`, `from`, `stored_at`, `expires_at` (if it does) and `bytes`, oldest first. What has expired is \
-            listed until it is swept, within a minute. When there is more than the limit, standard error says so.",
-    },
-    Command {
-        verb: Verb::QueueShow,
-        name: "queue show",
-        args: &[Arg {
-            name: "id",
-            kind: ArgKind::Word,
-            optional: false,
-            from: None,
-            help: "the number that `queue list JID` gives",
-        }],
-        answer: Answer::Record(&[
-            "id",
-            "jid",
-            "from",
-            "stored_at",
-            "expires_at",
-            "bytes",
-            "stanza",
-        ]),
-        help: "Shows one stanza that waits, its text included",
-        manual: "What people write to each other is theirs: the log says who looked.",
-    },
-    Command {
-        verb: Verb::QueueDelete,
-        name: "queue delete",
-        args: &[Arg {
-            name: "what",
-            kind: ArgKind::Word,
-            optional: false,
-            from: Some(("queue list", "jid")),
-            help: "a message's number, or a user: everything that waits for it",
-        }],
-        answer: Answer::Record(&["jid", "deleted", "underway"]),
-        help: "Throws away what waits; its senders are not told",
-        manual: "What is counted as deleted reaches nobody. `underway` counts messages that a session is being given just now: they stay; \
-            `session kick` brings them back to the queue.",
-    },
+    session::LIST,
+    session::KICK,
+    script::LIST,
+    script::SHOW,
+    script::RELOAD,
+    script::HOOKS,
+    queue::LIST,
+    queue::SHOW,
+    queue::DELETE,
     Command {
         verb: Verb::Trace,
         name: "trace",

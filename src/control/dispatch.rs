@@ -70,6 +70,10 @@ pub(super) async fn run<B: Backend>(
             )
         }
         Verb::ScriptList => rows(backend.script_list().await?)?,
+        Verb::ScriptShow => {
+            let name = argument(request, "name");
+            Outcome::Record(value(backend.script_show(name).await?)?)
+        }
         Verb::ScriptReload => Outcome::Record(value(backend.script_reload().await?)?),
         Verb::Hooks => rows(backend.hooks().await?)?,
         Verb::QueueList => queue_list(backend, request).await?,

@@ -20,8 +20,9 @@ mod shape;
 mod tests;
 
 pub use backend::{
-    Backend, CertificateRow, Deleted, Failure, HookRow, Listening, QueueRow, QueueStanza,
-    QueueTotal, Refused, Reloaded, ScriptRow, SessionRow, Summary, Thrown, UserRow,
+    Backend, CertificateRow, Deleted, Failure, HandlerRow, HookRow, Listening, QueueRow,
+    QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow, SessionRow, Summary, Thrown,
+    UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
 pub use command::{COMMANDS, Command, GROUPS};

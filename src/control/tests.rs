@@ -64,6 +64,12 @@ impl Backend for OneUser {
     async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {
         Ok(Vec::new())
     }
+    async fn script_show(&self, name: &str) -> Result<ScriptPage, Refused> {
+        Err(Refused::NoSuchScript {
+            name: name.to_owned(),
+            names: vec!["dialplan".to_owned()],
+        })
+    }
     async fn script_reload(&self) -> Result<Reloaded, Refused> {
         Err(Refused::Scripts {
             generation: 6,

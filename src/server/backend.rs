@@ -6,14 +6,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::banner::Banner;
-use super::{Common, Workers, queue, sessions};
+use super::{Common, Workers, queue, scripts, sessions};
 use crate::control::{
     Backend, CertificateRow, Deleted, HookRow, Listening, QueueRow, QueueStanza, QueueTotal,
-    Refused, Reloaded, ScriptRow, SessionRow, Summary, Thrown, UserRow,
+    Refused, Reloaded, ScriptPage, ScriptRow, SessionRow, Summary, Thrown, UserRow,
 };
 use crate::delivery::Delivery;
 use crate::directory::Closing;
-use crate::hook::Band;
 use crate::jid::Jid;
 use crate::observe::trace::Registry;
 use crate::sasl::{Credentials, SALT_BYTES};
@@ -203,17 +202,11 @@ impl Backend for Console {
     }
 
     async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {
-        let scripts = self.scripts.scripts().await.map_err(failed)?;
-        Ok(scripts
-            .into_iter()
-            .map(|script| ScriptRow {
-                name: script.name,
-                file: script.file,
-                generation: script.generation,
-                state: if script.parked { "parked" } else { "live" }.to_owned(),
-                errors: script.errors,
-            })
-            .collect())
+        scripts::list(&self.scripts).await.map_err(failed)
+    }
+
+    async fn script_show(&self, name: &str) -> Result<ScriptPage, Refused> {
+        scripts::show(&self.scripts, name).await
     }
 
     async fn script_reload(&self) -> Result<Reloaded, Refused> {
@@ -240,20 +233,14 @@ impl Backend for Console {
         let (tell, told) = oneshot::channel();
         worker.run(move |local| {
             // Nobody listens if the console has given up.
-            let _ = tell.send(local.hooks());
+            let _ = tell.send(local.services());
         });
-        let hooks: Vec<(&'static str, Band, String)> = tokio::time::timeout(ASK_TIME, told)
+        let services = tokio::time::timeout(ASK_TIME, told)
             .await
             .map_err(failed)?
             .map_err(failed)?;
-        Ok(hooks
-            .into_iter()
-            .map(|(point, band, handler)| HookRow {
-                point: point.to_owned(),
-                band: band.name().to_owned(),
-                handler,
-            })
-            .collect())
+        let functions = self.scripts.hooks().await.map_err(failed)?;
+        Ok(scripts::hooks(&services, &functions))
     }
 
     async fn queue_totals(

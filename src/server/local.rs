@@ -11,7 +11,7 @@ use super::host::Host;
 use crate::config::Config;
 use crate::delivery::{Delivery, Settings};
 use crate::directory::About;
-use crate::hook::{Band, Bus, POINTS};
+use crate::hook::{Band, Bus, POINTS, Point};
 use crate::listener::{Accepted, Serve};
 use crate::net::{Charge, Timers, Turnstile};
 use crate::observe::Activity;
@@ -106,16 +106,18 @@ impl Local {
         }
     }
 
-    /// Every handler of this worker, in the order in which they run: point, band, what.
-    pub(super) fn hooks(&self) -> Vec<(&'static str, Band, String)> {
+    /// The native services of this worker, in the order in which they run: point and name.
+    pub(super) fn services(&self) -> Vec<(Point, String)> {
         let bus = self.shared.router.bus();
-        POINTS
-            .iter()
-            .flat_map(|row| {
-                bus.describe(row.point)
+        let points = POINTS.iter().map(|row| row.point);
+        points
+            .flat_map(|point| {
+                bus.describe(point)
                     .into_iter()
-                    .map(|(band, line)| (row.name, band, line))
+                    .map(move |line| (point, line))
             })
+            .filter(|(_, (band, _))| *band == Band::Native)
+            .map(|(point, (_, name))| (point, name))
             .collect()
     }
 }

@@ -12,6 +12,7 @@ mod local;
 mod memory;
 mod queue;
 mod reload;
+mod scripts;
 mod sessions;
 mod start;
 mod watchdog;

@@ -304,6 +304,36 @@ fn scripts_are_listed_reloaded_and_a_broken_one_is_refused() {
         .as_u64()
         .unwrap();
     assert!(row(&scripts, "name", "chatstates").is_some());
+    let text = server.ctl(&["script", "list"]).stdout;
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+
+    server.users(&["alice"]);
+    let mut alice = online(&server, "alice");
+    alice.say("echo@localhost", "one", "hello").unwrap();
+    alice.message().unwrap();
+    let shown = json(&server, &["script", "show", "dialplan"]);
+    assert_eq!(
+        (&shown["state"], &shown["errors"]),
+        (&"live".into(), &0.into())
+    );
+    assert!(shown["calls"].as_u64().unwrap() >= 1, "{shown:#}");
+    assert!(shown["us_per_call"].is_u64(), "{shown:#}");
+    let functions = shown["functions"].as_array().unwrap();
+    let at = functions
+        .iter()
+        .map(|function| function["at"].as_str().unwrap());
+    assert!(at.clone().all(|at| at.contains(".lua:")), "{shown:#}");
+    assert!(at.count() >= 1);
+    let nobody = server.ctl(&["script", "show", "dialpan"]);
+    assert_eq!(nobody.code, Some(1));
+    assert!(
+        nobody.stderr.contains("scripts: dialplan, chatstates"),
+        "{}",
+        nobody.stderr
+    );
 
     let reloaded = json(&server, &["script", "reload"]);
     assert!(
@@ -334,11 +364,35 @@ fn hooks_lists_what_runs_at_each_point() {
             .any(|row| row["point"] == point && row["handler"].as_str().unwrap().contains(handler))
     };
     assert!(has("client_message_recv", "dialplan"), "{hooks:#}");
-    assert!(
-        has("client_message_recv", "{ body = false }"),
-        "chatstates has a filter: {hooks:#}"
+    let filtered = |row: &&Value| row["filter"] == "{ body = false }";
+    let chatstates = rows.iter().find(filtered);
+    assert_eq!(
+        chatstates.unwrap()["handler"],
+        "script:chatstates",
+        "{hooks:#}"
     );
     assert!(has("client_iq_recv", "ping"), "{hooks:#}");
+    for row in rows {
+        let of_script = row["handler"].as_str().unwrap().starts_with("script:");
+        assert_eq!(row["band"] == "native", !of_script, "{row:#}");
+        assert_eq!(
+            row["at"].as_str().is_some_and(|at| at.contains(".lua:")),
+            of_script
+        );
+        assert_eq!(row["priority"].is_i64(), of_script, "{row:#}");
+    }
+    let bands = rows.iter().filter(|row| row["point"] == "client_iq_recv");
+    let rank = |row: &Value| {
+        ["early", "native", "late"]
+            .iter()
+            .position(|band| row["band"] == *band)
+    };
+    assert!(bands.map(rank).is_sorted());
+    let text = server.ctl(&["hooks"]).stdout;
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
 }
 
 /// A running `stanzactl --json trace`, whose watch is set.
