@@ -7,6 +7,7 @@
 mod error;
 mod presence;
 mod read;
+pub mod roster;
 mod scan;
 mod write;
 

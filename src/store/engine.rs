@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{Answer, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats};
 use crate::jid::Jid;
 use crate::sasl::Credentials;
+use crate::stanza::roster::{Roster, RosterItem};
 
 /// A storage engine. No method blocks: each queues the operation, or refuses it at once when too much is queued.
 ///
@@ -13,7 +14,7 @@ use crate::sasl::Credentials;
 pub(super) trait Engine: Send + Sync {
     fn user_create(&self, bare: Jid, credentials: Credentials) -> Answer<()>;
     fn user_set_credentials(&self, bare: String, credentials: Credentials) -> Answer<()>;
-    /// With the user's block list, documents, spool and the keys that start with `prefix`.
+    /// With the user's block list, documents, roster, spool and the keys that start with `prefix`.
     fn user_delete(&self, bare: String, prefix: String) -> Answer<()>;
     fn user(&self, bare: String) -> Answer<Option<Credentials>>;
     fn user_exists(&self, bare: String) -> Answer<bool>;
@@ -55,6 +56,12 @@ pub(super) trait Engine: Send + Sync {
     fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>>;
     /// Deletes a bounded number of expired spool rows and keys, and tells how many.
     fn sweep(&self) -> Answer<usize>;
+
+    /// Items and version of one moment; empty with version 0 for a roster that never changed.
+    fn roster(&self, owner: String) -> Answer<Roster>;
+    fn roster_put(&self, owner: Jid, item: RosterItem) -> Answer<u64>;
+    fn roster_remove(&self, owner: Jid, contact: Jid) -> Answer<Option<u64>>;
+    fn roster_import(&self, owner: Jid, items: Vec<RosterItem>, replace: bool) -> Answer<u64>;
 
     fn kv_get(&self, key: String) -> Answer<Option<Bytes>>;
     fn kv_set(&self, key: String, value: Bytes, expires_at: Option<i64>) -> Answer<()>;

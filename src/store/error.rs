@@ -66,6 +66,14 @@ pub enum StoreError {
         /// Index, in the call's rows, of the first row that did not fit.
         row: usize,
     },
+    /// The user may not have more contacts, or not more requests of contacts that it does not list. Nothing was changed.
+    #[error("the roster is full: at most {most} {what}")]
+    RosterFull {
+        /// `contacts` or `requests of strangers`.
+        what: &'static str,
+        /// The limit.
+        most: u64,
+    },
     /// A user may not block more addresses. Nothing of that call was kept.
     #[error("the block list is full: at most {most} addresses")]
     BlocksFull {

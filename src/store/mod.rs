@@ -1,4 +1,4 @@
-//! Durable state: users, the spool, small keys and secrets. One interface, engines behind it (DESIGN §8).
+//! Durable state: users, their rosters, the spool, small keys and secrets. One interface, engines behind it (DESIGN §8).
 //!
 //! [`Store`] is a cheap handle for any thread. Each method queues one operation and gives an [`Answer`]; nothing blocks.
 //! A write's answer comes after its COMMIT was synced to disk, so whoever has it may promise safety (DESIGN §5 Receipt);
@@ -24,6 +24,7 @@ pub use error::StoreError;
 
 use crate::jid::Jid;
 use crate::sasl::Credentials;
+use crate::stanza::roster::{Roster, RosterItem};
 use engine::Engine;
 
 /// The longest key of the key-value store, in bytes.
@@ -52,6 +53,10 @@ pub struct StoreOptions {
     pub spool_bytes: u64,
     /// Most addresses that a user may block.
     pub block_rows: u64,
+    /// Most contacts that a user may list.
+    pub roster_items: u64,
+    /// Most contacts that are only there because they asked: strangers cannot fill what the user itself may use.
+    pub roster_requests: u64,
     /// Longest value of a key, in bytes.
     pub kv_value_bytes: usize,
     /// Most keys.
@@ -74,6 +79,8 @@ impl StoreOptions {
             spool_rows: 1_000,
             spool_bytes: 16 << 20,
             block_rows: BLOCK_ROWS,
+            roster_items: 5_000,
+            roster_requests: 500,
             kv_value_bytes: 64 << 10,
             kv_rows: 1_000_000,
             kv_bytes: 256 << 20,
@@ -216,8 +223,8 @@ impl Store {
             .user_set_credentials(bare.to_owned(), credentials)
     }
 
-    /// Deletes a user with block list, documents, spool and keys (those made with [`user_key`]), all or nothing. Fails with
-    /// [`StoreError::NotFound`].
+    /// Deletes a user with block list, documents, roster, spool and keys (those made with [`user_key`]), all or nothing. Fails
+    /// with [`StoreError::NotFound`].
     pub fn user_delete(&self, bare: &str) -> Answer<()> {
         self.engine.user_delete(bare.to_owned(), user_key(bare, ""))
     }
@@ -338,6 +345,29 @@ impl Store {
     /// One row and its stanza, if it is there.
     pub fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>> {
         self.engine.spool_row(row)
+    }
+
+    /// The roster of `owner` (a bare JID); empty with version 0 when nobody of that name ever changed one.
+    pub fn roster(&self, owner: &str) -> Answer<Roster> {
+        self.engine.roster(owner.to_owned())
+    }
+
+    /// Writes a contact in place of the one of its address and tells the roster's new version: the first is the clock's
+    /// milliseconds, each later one greater by one. Fails with [`StoreError::NotFound`] when there is no such user,
+    /// [`StoreError::RosterFull`].
+    pub fn roster_put(&self, owner: &Jid, item: RosterItem) -> Answer<u64> {
+        self.engine.roster_put(owner.clone(), item)
+    }
+
+    /// Deletes a contact and tells the roster's new version; `None`: there was none of that address, nothing changed.
+    pub fn roster_remove(&self, owner: &Jid, contact: &Jid) -> Answer<Option<u64>> {
+        self.engine.roster_remove(owner.clone(), contact.clone())
+    }
+
+    /// Writes many contacts as one change, all or none, and with `replace` deletes every other. Tells and fails as
+    /// [`Store::roster_put`].
+    pub fn roster_import(&self, owner: &Jid, items: Vec<RosterItem>, replace: bool) -> Answer<u64> {
+        self.engine.roster_import(owner.clone(), items, replace)
     }
 
     /// Deletes a bounded number of expired rows and keys, and tells how many. The store does so by itself once a minute.

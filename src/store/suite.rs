@@ -1,9 +1,13 @@
 //! What every engine must do. `store_suite!` makes one test of each case for an engine.
 
 mod documents;
-
+mod roster;
 mod spool;
 
+pub(super) use roster::{
+    an_import_is_one_change, contacts_come_and_go, roster_versions_are_never_told_twice,
+    rosters_are_bounded,
+};
 pub(super) use spool::{the_spool_is_listed_in_pages, the_spool_keeps_order};
 
 use std::collections::BTreeMap;
@@ -44,6 +48,10 @@ macro_rules! store_suite {
             a_failing_operation_leaves_others_alone
             writers_and_a_reader_race
             closing_does_what_is_queued
+            contacts_come_and_go
+            rosters_are_bounded
+            an_import_is_one_change
+            roster_versions_are_never_told_twice
         }
     };
     (@cases $bed:expr; $($case:ident)+) => {
@@ -82,7 +90,7 @@ pub(super) fn row(owner: &str, text: &str) -> SpoolRow {
     }
 }
 
-fn credentials(seed: u8) -> Credentials {
+pub(super) fn credentials(seed: u8) -> Credentials {
     let keys = |seed: u8, len: usize| ScramKeys {
         salt: vec![seed; 16],
         iterations: 4_096 + u32::from(seed),

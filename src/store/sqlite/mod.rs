@@ -5,6 +5,7 @@ mod connection;
 mod documents;
 mod kv;
 mod queue;
+mod roster;
 mod spool;
 mod spool_list;
 mod sweep;
@@ -31,6 +32,7 @@ use super::engine::Engine;
 use super::{Answer, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats, StoreError, StoreOptions};
 use crate::jid::Jid;
 use crate::sasl::Credentials;
+use crate::stanza::roster::{Roster, RosterItem};
 
 /// The database's name in the data directory.
 const DATABASE: &str = "stanzad.db";
@@ -183,6 +185,16 @@ fn start(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Resul
         .map_err(|e| StoreError::io("cannot start a thread for", path, e))
 }
 
+/// What an item holds while it waits to be written.
+fn item_bytes(item: &RosterItem) -> usize {
+    let texts = item.groups.iter().chain(&item.name).map(|text| text.len());
+    let request = item.request.as_ref().map_or(0, |request| request.len());
+    texts
+        .fold(size_of::<RosterItem>(), usize::saturating_add)
+        .saturating_add(item.jid.as_str().len())
+        .saturating_add(request)
+}
+
 /// Turns SQLite's errors into ours.
 fn sql(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |error| match error.sqlite_error_code() {
@@ -218,6 +230,7 @@ impl Engine for Sqlite {
             users::delete(conn, &bare)?;
             blocks::delete_owner(conn, &bare)?;
             documents::delete_owner(conn, &bare)?;
+            roster::delete_owner(conn, &bare)?;
             kv::delete_prefix(conn, &prefix)
         })
     }
@@ -326,6 +339,33 @@ impl Engine for Sqlite {
 
     fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>> {
         self.read(move |conn, _| spool_list::row(conn, row))
+    }
+
+    fn roster(&self, owner: String) -> Answer<Roster> {
+        self.read(move |conn, _| roster::load(conn, &owner))
+    }
+
+    fn roster_put(&self, owner: Jid, item: RosterItem) -> Answer<u64> {
+        let shared = Arc::clone(&self.shared);
+        self.write(item_bytes(&item), move |conn| {
+            roster::put(conn, owner.bare_str(), &item, &shared.options)
+        })
+    }
+
+    fn roster_remove(&self, owner: Jid, contact: Jid) -> Answer<Option<u64>> {
+        let shared = Arc::clone(&self.shared);
+        self.write(0, move |conn| {
+            let now = (shared.options.now)();
+            roster::remove(conn, owner.bare_str(), contact.as_str(), now)
+        })
+    }
+
+    fn roster_import(&self, owner: Jid, items: Vec<RosterItem>, replace: bool) -> Answer<u64> {
+        let shared = Arc::clone(&self.shared);
+        let bytes = items.iter().map(item_bytes).fold(0, usize::saturating_add);
+        self.write(bytes, move |conn| {
+            roster::import(conn, owner.bare_str(), &items, replace, &shared.options)
+        })
     }
 
     fn sweep(&self) -> Answer<usize> {

@@ -10,7 +10,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{DATABASE, Sqlite};
-use crate::store::suite::{options, row, store_suite, texts};
+use crate::stanza::roster::{Roster, RosterItem};
+use crate::store::suite::{jid, options, row, store_suite, texts};
 use crate::store::{RowId, Store, StoreError, StoreOptions};
 
 const JULIET: &str = "juliet@example.org";
@@ -258,6 +259,10 @@ fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
     let store = bed.open(options());
     let card = vec![(String::new(), Some(Bytes::from_static(b"card")))];
     store.document_set(JULIET, "vcard", card, 1).wait().unwrap();
+    let romeo = RosterItem::new(jid("romeo@example.net"));
+    let put = store.roster_put(&jid(JULIET), romeo.clone());
+    let roster = Roster::new(put.wait().unwrap(), vec![romeo]);
+    assert_eq!(store.roster(JULIET).wait().unwrap(), roster);
     store.close().wait().unwrap();
 }
 
@@ -273,6 +278,36 @@ fn a_newer_schema_is_refused() {
         matches!(newer, Err(StoreError::Newer { found: 99, .. })),
         "{newer:?}"
     );
+}
+
+#[test]
+fn a_damaged_contact_is_named() {
+    let bed = Bed::new();
+    let store = bed.open(options());
+    let faults = [
+        ("x@y", "[]", "noone"),
+        ("x@y", "[1]", "none"),
+        ("x@y", "{", "none"),
+        ("@y", "[]", "none"),
+    ];
+    for (n, (contact, groups, state)) in faults.into_iter().enumerate() {
+        let owner = format!("{n}@example.org");
+        let conn = Connection::open(bed.0.path().join(DATABASE)).unwrap();
+        conn.execute("INSERT INTO roster_version VALUES (?1, 1, 0, 0)", [&owner])
+            .unwrap();
+        conn.execute(
+            "INSERT INTO roster VALUES (?1, ?2, NULL, ?3, ?4, 1, NULL)",
+            [&owner, contact, groups, state],
+        )
+        .unwrap();
+        drop(conn);
+        let damaged = store.roster(&owner).wait().unwrap_err().to_string();
+        assert_eq!(
+            damaged,
+            format!("the store holds a damaged roster item: {owner} {contact}")
+        );
+    }
+    store.close().wait().unwrap();
 }
 
 #[test]
