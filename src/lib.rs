@@ -20,6 +20,7 @@ pub mod listener;
 
 pub mod session;
 
+pub mod roster;
 pub mod router;
 
 pub mod delivery;

@@ -298,6 +298,97 @@ function kv.incr(key, by) end
 ---@return table<string, any>
 function kv.list(prefix, limit) end
 
+---Rosters and presence of this server's users. The engine loops, stores and pushes; what happens when is a script's business: `msys.xmpp.presence` ships. A subscription is written `none`, `to`, `from` or `both`, with `+out` (the owner asks), `+in` (the contact asks) and `+approved`. Calls that fail return nil and a condition for `xmpp.reject`.
+roster = {}
+
+---A state machine for subscriptions. For each of `subscribe`, `subscribed`, `unsubscribe`, `unsubscribed`: what a state becomes, where the stanza goes on (`pass`) and where it does not (`quiet`). What is not there stays as it is and goes nowhere.
+---@param table table<string, { pass: table<string, string>?, quiet: table<string, string>? }>
+---@return machine
+function roster.machine(table) end
+
+---A user of ours sends a subscription stanza: changes the user's roster and pushes the change.
+---@param machine machine
+---@param stanza stanza
+---@return { before: string, after: string, passed: boolean }?
+---@return condition?
+function roster.sent(machine, stanza) end
+
+---A subscription stanza has come for a user of ours: changes the user's roster, gives the stanza to the user's resources if it passes, and pushes the change.
+---@param machine machine
+---@param stanza stanza
+---@return { before: string, after: string, passed: boolean }?
+---@return condition?
+function roster.received(machine, stanza) end
+
+---A contact of that user's.
+---@param owner jid|string
+---@param contact jid|string
+---@return { jid: string, name: string?, groups: string[], subscription: string }?
+function roster.get(owner, contact) end
+
+---The addresses in that user's roster, sorted.
+---@param owner jid|string
+---@return string[]
+function roster.contacts(owner) end
+
+---Reads the one item of a roster set and checks it (RFC 6121 §2.3.3).
+---@param iq stanza
+---@return { jid: string, name: string?, groups: string[], remove: boolean }?
+---@return condition?
+---@return string?
+function roster.item(iq) end
+
+---Puts a contact into a roster, or gives it another name and other groups, and pushes it. Its subscription stays.
+---@param owner jid|string
+---@param item { jid: string, name: string?, groups: string[]? }
+---@return boolean?
+---@return condition?
+function roster.set(owner, item) end
+
+---Removes a contact and pushes that; the subscription that it had.
+---@param owner jid|string
+---@param contact jid|string
+---@return string?
+---@return condition?
+function roster.remove(owner, contact) end
+
+---Answers a roster get with the roster, or with nothing if the client has this version, and pushes to that session from then on.
+---@param iq stanza
+---@return boolean?
+---@return condition?
+function roster.answer(iq) end
+
+---Sends a session's presence to all who are subscribed to it; if it is unavailable, also to whom it has sent presence beside them. One call, however many they are.
+---@param sess session
+---@param presence stanza
+---@return boolean?
+---@return condition?
+function roster.broadcast(sess, presence) end
+
+---Shows a session the presence of its contacts and of its account's other resources.
+---@param sess session
+---@return boolean?
+---@return condition?
+function roster.probe(sess) end
+
+---Gives a session the subscription requests that wait for its user.
+---@param sess session
+---@return boolean?
+---@return condition?
+function roster.requests(sess) end
+
+---Sends the presence of each available resource of a user to somebody; how many there are.
+---@param owner jid|string
+---@param to jid|string
+---@return integer
+function roster.show(owner, to) end
+
+---Tells somebody that each available resource of a user is unavailable; how many there are.
+---@param owner jid|string
+---@param to jid|string
+---@return integer
+function roster.hide(owner, to) end
+
 ---Time. A timer names a registered function (`script.register`, or `module.function` of a registered module) and has plain data, so it goes on in the next generation. Timers that `init` starts run on one worker and belong to their generation: the next one starts its own.
 timer = {}
 

@@ -7,6 +7,7 @@ mod blocking;
 mod discard;
 mod place;
 mod receipt;
+mod roster;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -14,6 +15,7 @@ mod turn;
 pub use blocking::{BLOCKING_NS, Changed, blocked_error, with_items};
 pub use discard::{Discarded, discard};
 pub use receipt::{Fate, Receipt};
+pub use roster::LocalRosters;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -186,6 +186,14 @@ fn push(mut targets: Targets, absent: Absent, stanza: Stanza) -> Placed {
     }
 }
 
+/// Puts a stanza of the server's own into one outbox. One that is full drops it: its session is about to end, or catches up
+/// at its next login.
+pub(super) fn give(outbox: &Outbox, stanza: Stanza) {
+    match outbox.push(item(stanza)) {
+        Pushed::At(_) | Pushed::Coalesced | Pushed::Full(_) | Pushed::Closed(_) => {}
+    }
+}
+
 fn item(stanza: Stanza) -> Item {
     Item { stanza, row: None }
 }

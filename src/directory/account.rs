@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{Blocks, Numbered, Outbox, Told, Written};
 use crate::jid::Jid;
+use crate::stanza::roster::Roster;
 use crate::stanza::{Stanza, StanzaError};
 
 /// Stanzas that may queue for one user while its turn is taken; more are refused with `resource-constraint`.
@@ -39,6 +40,8 @@ pub struct State {
     known: Option<bool>,
     /// Whom the user blocks: read once while the account is live.
     blocks: Option<Blocks>,
+    /// The user's roster, once somebody needed it and while somebody is there.
+    roster: Option<Arc<Roster>>,
 }
 
 /// What a session's last presence said.
@@ -262,7 +265,11 @@ impl State {
             .resources
             .iter()
             .position(|resource| resource.session == session)?;
-        Some(self.resources.remove(at))
+        let gone = self.resources.remove(at);
+        if self.resources.is_empty() {
+            self.roster = None;
+        }
+        Some(gone)
     }
 
     /// Takes the turn. False when somebody holds it.
@@ -382,6 +389,23 @@ impl State {
             }
         }
         taken
+    }
+
+    /// The session bound to that full JID, to change.
+    pub fn resource_mut(&mut self, full: &Jid) -> Option<&mut Resource> {
+        let mut resources = self.resources.iter_mut();
+        resources.find(|resource| resource.jid == *full)
+    }
+
+    /// The roster, if it is kept here.
+    #[must_use]
+    pub fn roster(&self) -> Option<&Arc<Roster>> {
+        self.roster.as_ref()
+    }
+
+    /// Keeps the roster, for the holder of the turn.
+    pub fn set_roster(&mut self, roster: Option<Arc<Roster>>) {
+        self.roster = roster;
     }
 
     /// Whether the user exists, as far as has been asked.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::hook::{MAX_HOPS, Outbox};
 use crate::jid::Jid;
+use crate::roster::Rosters;
 use crate::stanza::Stanza;
 use crate::store::Store;
 
@@ -42,6 +43,7 @@ struct Inner {
     host: Rc<dyn Host>,
     outbox: Rc<dyn Outbox>,
     store: Option<Store>,
+    rosters: Option<Rc<dyn Rosters>>,
     modules: Rc<[Box<dyn Module>]>,
     shared: Arc<Shared>,
     timers: Timers,
@@ -62,6 +64,8 @@ pub struct Parts {
     pub outbox: Rc<dyn Outbox>,
     /// Behind `kv`; `None`: every `kv` call is an error.
     pub store: Option<Store>,
+    /// Behind `roster`; `None`: its calls are errors.
+    pub rosters: Option<Rc<dyn Rosters>>,
     /// What scripts can call: [`super::modules`], and what higher layers add.
     pub modules: Vec<Box<dyn Module>>,
 }
@@ -78,6 +82,7 @@ impl Hub {
             host: parts.host,
             outbox: parts.outbox,
             store: parts.store,
+            rosters: parts.rosters,
             modules: parts.modules.into(),
             shared,
             timers: Timers::new(worker),
@@ -119,6 +124,13 @@ impl Hub {
     pub(super) fn store(&self) -> mlua::Result<Store> {
         self.0.store.clone().ok_or_else(|| {
             LuaError::runtime("there is no store here: kv does not work in a selftest")
+        })
+    }
+
+    /// Rosters; none in a selftest.
+    pub(super) fn rosters(&self) -> mlua::Result<Rc<dyn Rosters>> {
+        self.0.rosters.clone().ok_or_else(|| {
+            LuaError::runtime("there are no rosters here: they do not work in a selftest")
         })
     }
 
@@ -212,6 +224,21 @@ impl Hub {
             return keep(sent, copies);
         }
         queued(to.is_empty() || self.0.outbox.fan_out(stanza, to, hops))
+    }
+
+    /// Sends stanzas that belong together, in order.
+    ///
+    /// # Errors
+    /// See [`Hub::send`].
+    pub(super) fn send_all(&self, mut stanzas: Vec<Stanza>) -> Result<(), SendError> {
+        for stanza in &mut stanzas {
+            self.stamp(stanza)?;
+        }
+        let hops = self.hops()?;
+        if let Some(sent) = self.0.sent.borrow_mut().as_mut() {
+            return keep(sent, stanzas);
+        }
+        queued(stanzas.is_empty() || self.0.outbox.send_all(stanzas, hops))
     }
 
     /// `from` is at a domain of ours.

@@ -67,6 +67,7 @@ fn run(snapshot: &Arc<Snapshot>, modules: &Modules) -> Result<(), Failure> {
         host: Rc::new(Nowhere(snapshot.domains.clone())),
         outbox: Rc::new(Nowhere(Vec::new())),
         store: None,
+        rosters: None,
         modules: modules(),
     };
     let hub = Hub::new(0, parts, shared);

@@ -43,6 +43,10 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
         "msys/fanout.lua",
         include_str!("../../scripts/msys/fanout.lua"),
     ),
+    (
+        "msys/xmpp/presence.lua",
+        include_str!("../../scripts/msys/xmpp/presence.lua"),
+    ),
     ("msys/xmpp.lua", include_str!("../../scripts/msys/xmpp.lua")),
 ];
 

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::Common;
 use super::host::Host;
 use crate::config::Config;
-use crate::delivery::{Delivery, Settings};
+use crate::delivery::{Delivery, LocalRosters, Settings};
 use crate::directory::About;
 use crate::hook::{Band, Bus, POINTS, Point};
 use crate::listener::{Accepted, Serve};
@@ -63,6 +63,13 @@ impl Local {
                 host: Rc::new(Host(common.clone())),
                 outbox: queue.clone(),
                 store: Some(common.store.clone()),
+                rosters: Some(Rc::new(LocalRosters::new(
+                    delivery.clone(),
+                    Box::new({
+                        let config = config.clone();
+                        move |domain| config().is_local_domain(domain)
+                    }),
+                ))),
                 modules: script::modules(),
             },
         );

@@ -50,7 +50,16 @@ fn shipped_configuration_is_the_built_in_one_and_valid() {
     );
     assert_eq!(config.control_listens()[0].file_mode, 0o600);
     let scripts: Vec<&str> = config.scripts().iter().map(|s| s.source.as_str()).collect();
-    assert_eq!(scripts, ["dialplan", "chatstates", "bot", "fanout"]);
+    assert_eq!(
+        scripts,
+        [
+            "msys.xmpp.presence",
+            "dialplan",
+            "chatstates",
+            "bot",
+            "fanout"
+        ]
+    );
     assert_eq!(config.thread_pools().len(), 1);
     assert_eq!(config.origin().to_string(), "built in");
 }

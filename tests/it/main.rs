@@ -25,6 +25,7 @@ mod harness;
 mod layering;
 mod live_scripts;
 mod login;
+mod roster;
 mod script_attacks;
 mod services;
 mod shim;

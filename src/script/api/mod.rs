@@ -5,6 +5,7 @@ pub(super) mod jid;
 mod kv;
 mod log;
 pub(super) mod node;
+mod roster;
 mod script;
 pub(super) mod session;
 pub(super) mod stanza;
@@ -27,6 +28,7 @@ pub fn modules() -> Vec<Box<dyn Module>> {
         Box::new(jid::JidModule),
         Box::new(log::Log),
         Box::new(kv::Kv),
+        Box::new(roster::RosterModule),
         Box::new(timer::TimerModule),
         Box::new(script::Script),
     ]

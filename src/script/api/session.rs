@@ -57,6 +57,11 @@ impl LuaSession {
     pub(in crate::script) fn new(peer: &Arc<Peer>) -> LuaSession {
         LuaSession(Arc::clone(peer))
     }
+
+    /// Whose it is.
+    pub(in crate::script) fn peer(&self) -> Arc<Peer> {
+        Arc::clone(&self.0)
+    }
 }
 
 impl UserData for LuaSession {

@@ -272,7 +272,13 @@ impl UserData for LuaStanza {
             body.transpose()
         });
         methods.add_method("reply", |lua, this, text: Option<String>| {
-            let reply = LuaStanza::own(this.look().reply()).charged_to(lua)?;
+            let mut reply = this.look().reply();
+            if reply.from().is_none() {
+                // What came without `to` was for the sender's own account, which answers (RFC 6120 §10.3).
+                let account = reply.to().map(crate::jid::Jid::to_bare);
+                reply.set_from(account);
+            }
+            let reply = LuaStanza::own(reply).charged_to(lua)?;
             if let Some(text) = text {
                 reply.set_body(lua, &text)?;
             }

@@ -165,6 +165,7 @@ impl Stage {
                 host: Rc::new(FakeHost),
                 outbox: Rc::clone(&outbox) as Rc<dyn Outbox>,
                 store: Some(store.clone()),
+                rosters: None,
                 modules: modules(),
             };
             let engine = Engine::start(seat, parts);

@@ -12,7 +12,7 @@ use super::{Stage, on_worker, script};
 fn what_is_compiled_in_is_what_lies_in_scripts() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let mut files = BTreeSet::new();
-    for dir in ["", "msys"] {
+    for dir in ["", "msys", "msys/xmpp"] {
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {

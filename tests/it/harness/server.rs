@@ -195,7 +195,7 @@ impl Setup {
             &self.scripts(),
         );
         self.config(
-            "scriptlet \"scriptlet\" {\n  script \"dialplan\" { source = \"dialplan\" }\n  script \"chatstates\" { source = \"chatstates\" }\n  script \"bot\" { source = \"bot\" }\n  script \"fanout\" { source = \"fanout\" }\n}\n",
+            "scriptlet \"scriptlet\" {\n  script \"dialplan\" { source = \"dialplan\" }\n  script \"xmpp-presence\" { source = \"msys.xmpp.presence\" }\n  script \"chatstates\" { source = \"chatstates\" }\n  script \"bot\" { source = \"bot\" }\n  script \"fanout\" { source = \"fanout\" }\n}\n",
         )
     }
 
