@@ -80,7 +80,12 @@ fn main() -> ExitCode {
         // The command line's filter stays whatever the configuration says.
         log: arguments.log.is_none().then_some(log),
     };
-    match server::run(options, |banner| say(&format!("{banner}\n"))) {
+    let bold = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let tell = |banner: &server::Banner| match bold {
+        true => say(&format!("{banner:#}\n")),
+        false => say(&format!("{banner}\n")),
+    };
+    match server::run(options, tell) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("stanzad: {error}");

@@ -106,6 +106,9 @@ fn note(
         certified.push(Certified {
             domain: domain.to_owned(),
             fingerprint: fingerprint.to_owned(),
+            sha1: certificate.sha1().to_lowercase(),
+            file: std::path::absolute(certificate.path())
+                .unwrap_or_else(|_| certificate.path().to_owned()),
             self_signed,
         });
     }

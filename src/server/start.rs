@@ -332,6 +332,31 @@ fn banner(common: &Common, config: &Config, sockets: Vec<Socket>, generation: St
             .iter()
             .map(|listen| absolute(&listen.path))
             .collect(),
+        stanzactl: stanzactl(),
+    }
+}
+
+/// How stanzactl is called from here: by its name if a shell finds it, else by where it lies, beside us.
+fn stanzactl() -> String {
+    const NAME: &str = "stanzactl";
+    let beside = std::env::current_exe()
+        .ok()
+        .map(|us| us.with_file_name(NAME))
+        .filter(|path| path.is_file());
+    let found = |path: &PathBuf| {
+        std::env::var_os("PATH").is_some_and(|list| {
+            std::env::split_paths(&list).any(|dir| Some(dir.as_path()) == path.parent())
+        })
+    };
+    match beside.filter(|path| !found(path)) {
+        None => NAME.to_owned(),
+        Some(path) => {
+            let here = std::env::current_dir().unwrap_or_default();
+            path.strip_prefix(&here)
+                .unwrap_or(&path)
+                .display()
+                .to_string()
+        }
     }
 }
 

@@ -240,7 +240,7 @@ fn banner_says_what_is_in_force() {
         server.setup().scripts().display().to_string(),
         server.setup().socket().display().to_string(),
         "stanzad.conf".to_owned(),
-        "SHA-256, self-signed, localhost".to_owned(),
+        "localhost, self-signed, SHA-256".to_owned(),
         "stanzactl user add alice@localhost".to_owned(),
         server.direct().to_string(),
     ] {

@@ -20,6 +20,8 @@ const SELF_SIGNED_YEARS: (i32, i32) = (2025, 2125);
 pub struct Certificate {
     key: Arc<CertifiedKey>,
     fingerprint: String,
+    sha1: String,
+    path: PathBuf,
 }
 
 /// Why there is no certificate.
@@ -107,7 +109,9 @@ impl Certificate {
                 what: "private key",
                 source,
             })?;
-        let fingerprint = fingerprint(chain.first().map_or(&[], |first| first.as_ref()));
+        let leaf = chain.first().map_or(&[][..], |first| first.as_ref());
+        let fingerprint = hex(&ring::digest::SHA256, leaf).join(":");
+        let sha1 = hex(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, leaf).concat();
         let certified =
             CertifiedKey::from_der(chain, private, &default_provider()).map_err(|source| {
                 CertificateError::Unusable {
@@ -119,6 +123,8 @@ impl Certificate {
         Ok(Certificate {
             key: Arc::new(certified),
             fingerprint,
+            sha1,
+            path: certificate.to_owned(),
         })
     }
 
@@ -154,6 +160,18 @@ impl Certificate {
         &self.fingerprint
     }
 
+    /// SHA-1 of the end entity's DER, as `abcd...`: for people whose client shows no other.
+    #[must_use]
+    pub fn sha1(&self) -> &str {
+        &self.sha1
+    }
+
+    /// The file that it was read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn certified_key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.key)
     }
@@ -166,14 +184,11 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     })
 }
 
-fn fingerprint(der: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, der);
-    let pairs: Vec<String> = digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
-    pairs.join(":")
+/// The digest of `der`, a pair of digits for each byte.
+fn hex(algorithm: &'static ring::digest::Algorithm, der: &[u8]) -> Vec<String> {
+    let digest = ring::digest::digest(algorithm, der);
+    let bytes = digest.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02X}")).collect()
 }
 
 /// A new ECDSA P-256 key and its certificate for `name`, as PEM.
