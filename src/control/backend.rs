@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::Registry;
 
@@ -35,6 +36,14 @@ pub trait Backend: 'static {
         jid: &Jid,
         reason: &str,
     ) -> impl Future<Output = Result<Deleted, Refused>>;
+    /// Whom a user blocks, sorted. `jid` is bare.
+    fn block_list(&self, jid: &Jid) -> impl Future<Output = Result<Vec<Jid>, Refused>>;
+    /// Changes whom a user blocks. `jid` is bare.
+    fn block_change(
+        &self,
+        jid: &Jid,
+        change: BlockChange,
+    ) -> impl Future<Output = Result<(), Refused>>;
     /// Every script.
     fn script_list(&self) -> impl Future<Output = Result<Vec<ScriptRow>, Refused>>;
     /// One script.

@@ -1,5 +1,6 @@
 //! The table of commands.
 
+mod block;
 mod queue;
 mod script;
 mod session;
@@ -27,6 +28,12 @@ pub(super) enum Verb {
     SessionList,
     /// Ends sessions.
     SessionKick,
+    /// Lists whom a user blocks.
+    BlockList,
+    /// Blocks addresses for a user.
+    BlockAdd,
+    /// Unblocks them.
+    BlockRemove,
     /// Lists scripts.
     ScriptList,
     /// Shows one script.
@@ -145,6 +152,7 @@ const CHAT: &[Arg] = &[
 pub const GROUPS: &[(&str, &str)] = &[
     ("user", "Users who may log in here"),
     ("session", "Who is logged in"),
+    ("block", "Whom users do not hear from"),
     ("script", "The Lua that decides"),
     ("queue", "What waits for users who are away"),
 ];
@@ -239,6 +247,9 @@ pub const COMMANDS: &[Command] = &[
     },
     session::LIST,
     session::KICK,
+    block::LIST,
+    block::ADD,
+    block::REMOVE,
     script::LIST,
     script::SHOW,
     script::RELOAD,

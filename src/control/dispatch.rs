@@ -7,6 +7,7 @@ use super::backend::{Backend, Failure, Refused};
 use super::command::Verb;
 use super::local;
 use super::protocol::{Fault, Request};
+use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Watch};
 
@@ -69,6 +70,20 @@ pub(super) async fn run<B: Backend>(
                 json!({ "jid": jid.as_str(), "sessions_closed": closed.sessions_closed }),
             )
         }
+        Verb::BlockList => {
+            let listed = backend.block_list(&user(request, "jid")?).await?;
+            Outcome::Rows(
+                listed
+                    .iter()
+                    .map(|jid| json!({ "address": jid.as_str() }))
+                    .collect(),
+            )
+        }
+        Verb::BlockAdd => block(backend, request, BlockChange::Block).await?,
+        Verb::BlockRemove if addresses(request)?.is_empty() => {
+            block(backend, request, |_| BlockChange::UnblockAll).await?
+        }
+        Verb::BlockRemove => block(backend, request, BlockChange::Unblock).await?,
         Verb::ScriptList => rows(backend.script_list().await?)?,
         Verb::ScriptShow => {
             let name = argument(request, "name");
@@ -127,6 +142,19 @@ fn number(given: &str) -> Option<i64> {
     given.parse().ok().filter(|id| *id > 0)
 }
 
+async fn block<B: Backend>(
+    backend: &B,
+    request: &Request,
+    change: impl FnOnce(Vec<Jid>) -> BlockChange,
+) -> Result<Outcome, Fault> {
+    let (jid, jids) = (user(request, "jid")?, addresses(request)?);
+    let named: Vec<String> = jids.iter().map(Jid::to_string).collect();
+    backend.block_change(&jid, change(jids)).await?;
+    Ok(Outcome::Record(
+        json!({ "jid": jid.as_str(), "addresses": named }),
+    ))
+}
+
 /// The object of one trace record; `missed` counts the records thrown away before it.
 pub(super) fn trace_row(record: &Record, missed: u64) -> Value {
     let when = jiff::Timestamp::try_from(record.when).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -183,6 +211,11 @@ fn optional_address(request: &Request, name: &str) -> Result<Option<Jid>, Refuse
         .get(name)
         .map(|given| address(given))
         .transpose()
+}
+
+fn addresses(request: &Request) -> Result<Vec<Jid>, Refused> {
+    let given = argument(request, "addresses").split_whitespace();
+    given.map(address).collect()
 }
 
 /// What a client is told that is sent away: one line of text.

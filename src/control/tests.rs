@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Registry, TraceStep};
 
@@ -60,6 +61,12 @@ impl Backend for OneUser {
             jid: jid.clone(),
             others: vec!["alice@localhost/desk".to_owned()],
         })
+    }
+    async fn block_list(&self, jid: &Jid) -> Result<Vec<Jid>, Refused> {
+        Err(Refused::NoSuchUser(jid.clone()))
+    }
+    async fn block_change(&self, jid: &Jid, _: BlockChange) -> Result<(), Refused> {
+        Err(Refused::NoSuchUser(jid.clone()))
     }
     async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {
         Ok(Vec::new())

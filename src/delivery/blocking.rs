@@ -14,20 +14,22 @@ use super::{Delivery, turn};
 use crate::directory::{Account, BlockChange, BlockError, Blocks, Item, Resource, State, Work};
 use crate::jid::Jid;
 use crate::net::Clock;
+use crate::services::{BlockLists, Waits};
 use crate::stanza::{Condition, Stanza, StanzaError};
 use crate::store::{Store, StoreError};
-use crate::xml::Element;
-
-/// The namespace of XEP-0191.
-pub const BLOCKING_NS: &str = "urn:xmpp:blocking";
 
 /// A block list before and after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// Whom it had covered.
-    pub before: Blocks,
-    /// Whom it covers.
-    pub after: Blocks,
+struct Changed {
+    before: Blocks,
+    after: Blocks,
+}
+
+impl Changed {
+    /// Whether it blocks `peer`, who was not blocked before.
+    fn blocks(&self, owner: &Jid, peer: &Jid) -> bool {
+        !self.before.cover(owner, peer) && self.after.cover(owner, peer)
+    }
 }
 
 /// Whether the recipient, whose state this is, blocks the sender.
@@ -106,7 +108,7 @@ fn fault(error: &StoreError) -> BlockError {
 fn push(clock: &Clock, state: &State, change: &BlockChange) {
     let hears = |resource: &&Resource| resource.hears_blocks;
     for resource in state.resources().iter().filter(hears) {
-        let mut push = Stanza::iq("set", &clock.random_id()).with_child(&element(change));
+        let mut push = Stanza::iq("set", &clock.random_id()).with_child(&change.element());
         push.set_to(Some(resource.jid.clone()));
         // A session whose outbox is full hears less than it asked for; what it blocks is blocked all the same.
         let _ = resource.outbox.push(Item {
@@ -116,23 +118,25 @@ fn push(clock: &Clock, state: &State, change: &BlockChange) {
     }
 }
 
-fn element(change: &BlockChange) -> Element {
-    let (name, jids) = match change {
-        BlockChange::Block(jids) => ("block", jids.as_slice()),
-        BlockChange::Unblock(jids) => ("unblock", jids.as_slice()),
-        BlockChange::UnblockAll => ("unblock", [].as_slice()),
-    };
-    with_items(name, jids)
+/// The presence that a change calls for. Directed presence is taken back, and not given again (RFC 6121 §4.6).
+fn shown(account: &Account, state: &State, changed: &Changed) -> Vec<Stanza> {
+    let owner = account.bare();
+    let mut stanzas = Vec::new();
+    for resource in state.resources() {
+        let directed = resource
+            .told
+            .take_directed_to(|to| changed.blocks(owner, to));
+        for to in directed {
+            stanzas.push(addressed(Stanza::presence("unavailable"), resource, to));
+        }
+    }
+    stanzas
 }
 
-/// An element of XEP-0191 that lists addresses.
-#[must_use]
-pub fn with_items(name: &str, jids: &[Jid]) -> Element {
-    let mut list = Element::new(name, BLOCKING_NS);
-    for jid in jids {
-        list.push(Element::new("item", BLOCKING_NS).with_attr("jid", jid.as_str()));
-    }
-    list
+fn addressed(mut presence: Stanza, resource: &Resource, to: Jid) -> Stanza {
+    presence.set_from(Some(resource.jid.clone()));
+    presence.set_to(Some(to));
+    presence
 }
 
 /// What a user is told who sends something to somebody on its block list (XEP-0191 §3.3).
@@ -164,16 +168,51 @@ impl Delivery {
     ///
     /// # Errors
     /// The list is as it was.
-    pub async fn block(
-        self: &Rc<Self>,
-        jid: &Jid,
-        change: BlockChange,
-    ) -> Result<Changed, BlockError> {
+    pub async fn block(self: &Rc<Self>, jid: &Jid, change: BlockChange) -> Result<(), BlockError> {
         let (store, clock) = (self.store.clone(), self.clock.clone());
-        self.in_turn(jid, |account| async move {
+        let changed = self.in_turn(jid, |account| async move {
             apply(&store, &clock, &account, &change).await
+        });
+        let changed = changed.await?;
+        self.show_change(jid, &changed);
+        Ok(())
+    }
+
+    /// Whether `owner` blocks `peer`, also when nothing of `owner` is live: for who answers on a user's behalf.
+    ///
+    /// # Errors
+    /// The store could not tell.
+    pub async fn covers(self: &Rc<Self>, owner: &Jid, peer: Jid) -> Result<bool, BlockError> {
+        let live = self.directory.find(owner.bare_str());
+        let known = live
+            .as_ref()
+            .and_then(|account| account.lock())
+            .and_then(|state| {
+                let blocks = state.blocks()?;
+                Some(blocks.cover(owner, &peer))
+            });
+        if let Some(covered) = known {
+            return Ok(covered);
+        }
+        let store = self.store.clone();
+        self.in_turn(owner, |account| async move {
+            learn(&store, &account).await?;
+            let state = account.lock().ok_or(StoreError::Closed)?;
+            Ok(state.blocked(account.bare(), &peer))
         })
         .await
+    }
+
+    /// Those who see the user's presence and are blocked now see it go; those who are not blocked any more see it as it is
+    /// (XEP-0191 §3.3, §3.4).
+    fn show_change(self: &Rc<Self>, jid: &Jid, changed: &Changed) {
+        let Some(account) = self.directory.find(jid.bare_str()) else {
+            return;
+        };
+        let shown = account.lock().map(|state| shown(&account, &state, changed));
+        for presence in shown.into_iter().flatten() {
+            self.deliver(presence);
+        }
     }
 
     /// Does something in the account's turn and waits for it.
@@ -221,5 +260,19 @@ impl Delivery {
             }
             state.blocks().cloned().ok_or(BlockError::Failed)
         })
+    }
+}
+
+impl BlockLists for Delivery {
+    fn list(self: Rc<Self>, jid: Jid, session: u64) -> Waits<Blocks> {
+        Box::pin(async move { self.block_list(&jid, session).await })
+    }
+
+    fn change(self: Rc<Self>, jid: Jid, change: BlockChange) -> Waits<()> {
+        Box::pin(async move { self.block(&jid, change).await })
+    }
+
+    fn covers(self: Rc<Self>, owner: Jid, peer: Jid) -> Waits<bool> {
+        Box::pin(async move { Delivery::covers(&self, &owner, peer).await })
     }
 }

@@ -12,7 +12,7 @@ mod roster;
 mod tests;
 mod turn;
 
-pub use blocking::{BLOCKING_NS, Changed, blocked_error, with_items};
+pub use blocking::blocked_error;
 pub use discard::{Discarded, discard};
 pub use receipt::{Fate, Receipt};
 pub use roster::LocalRosters;

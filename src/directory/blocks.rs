@@ -4,6 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::jid::Jid;
+use crate::xml::Element;
+
+/// The namespace of XEP-0191.
+pub const BLOCKING_NS: &str = "urn:xmpp:blocking";
 
 /// One user's block list. Cheap to clone; an empty one costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,26 @@ pub enum BlockError {
     /// The store failed, and the log says how; the list is as it was.
     #[error("the store failed")]
     Failed,
+}
+
+impl BlockChange {
+    /// The change as the protocol writes it (XEP-0191 §3.3 to §3.5).
+    #[must_use]
+    pub fn element(&self) -> Element {
+        match self {
+            BlockChange::Block(jids) => items("block", jids),
+            BlockChange::Unblock(jids) => items("unblock", jids),
+            BlockChange::UnblockAll => items("unblock", &[]),
+        }
+    }
+}
+
+fn items(name: &str, jids: &[Jid]) -> Element {
+    let mut list = Element::new(name, BLOCKING_NS);
+    for jid in jids {
+        list.push(Element::new("item", BLOCKING_NS).with_attr("jid", jid.as_str()));
+    }
+    list
 }
 
 impl FromIterator<Jid> for Blocks {
@@ -73,6 +97,12 @@ impl Blocks {
             .collect();
         jids.sort_unstable();
         jids
+    }
+
+    /// The list as the protocol writes it (XEP-0191 §3.2).
+    #[must_use]
+    pub fn element(&self) -> Element {
+        items("blocklist", &self.list())
     }
 
     /// The list after `change`.

@@ -13,7 +13,7 @@ mod outbox;
 mod told;
 
 pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, TurnWork, Work};
-pub use blocks::{BlockChange, BlockError, Blocks};
+pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
 pub use outbox::{Closing, Drained, Insured, Item, Numbered, Outbox, Progress, Pushed, Written};
 pub use told::{DIRECTED_MAX, Told, Turned};
 

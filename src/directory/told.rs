@@ -87,6 +87,13 @@ impl Told {
         std::mem::take(&mut self.0.lock().directed)
     }
 
+    /// Takes those addresses of directed presence: they are about to hear that the session is unavailable.
+    #[must_use]
+    pub fn take_directed_to(&self, take: impl Fn(&Jid) -> bool) -> Vec<Jid> {
+        let directed = &mut self.0.lock().directed;
+        directed.extract_if(.., |to| take(to)).collect()
+    }
+
     /// Whether the session is available.
     #[must_use]
     pub fn is_available(&self) -> bool {

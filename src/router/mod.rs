@@ -136,6 +136,9 @@ impl Router {
         if sends_to_blocked(&event) {
             return self.conclude(Verdict::Reject(blocked_error()), event);
         }
+        if self.shows_to_blocked(&event) {
+            return self.end(event, Ended::quietly("the sender blocks its recipient"));
+        }
         self.run(point, 0, event)
     }
 

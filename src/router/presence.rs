@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Ended, Next, Routed, Router, refuse};
 use crate::directory::Turned;
-use crate::hook::{Event, Peer, Point};
+use crate::hook::{Event, Peer, PeerKind, Point};
 use crate::stanza::{Condition, Kind, Stanza};
 
 /// The longest presence that the server shows to others for a session, in bytes: it keeps it while the session lasts.
@@ -65,6 +65,21 @@ impl Router {
     fn tell_own(&self, peer: &Peer, mut stanza: Stanza) {
         stanza.set_to(Some(peer.jid.to_bare()));
         self.delivery.deliver(stanza);
+    }
+
+    /// Whether a script tells somebody of a user's presence whom that user blocks, perhaps since the script looked.
+    pub(super) fn shows_to_blocked(&self, event: &Event) -> bool {
+        let Some(stanza) = event.stanza.as_ref() else {
+            return false;
+        };
+        let shows = event.peer.kind == PeerKind::Internal
+            && stanza.kind() == Kind::Presence
+            && matches!(stanza.type_(), "" | "unavailable");
+        let (true, Some(from), Some(to)) = (shows, stanza.from(), stanza.to()) else {
+            return false;
+        };
+        let account = self.delivery.directory().find(from.bare_str());
+        account.is_some_and(|account| account.blocks(to))
     }
 
     /// A session has ended. If others believe that it is available, they hear that it is not (RFC 6121 §4.5.2).

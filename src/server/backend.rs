@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::banner::Banner;
-use super::{Common, Workers, queue, scripts, sessions};
+use super::{Common, Workers, blocks, queue, scripts, sessions};
 use crate::control::{
     Backend, CertificateRow, Deleted, HookRow, Listening, QueueRow, QueueStanza, QueueTotal,
     Refused, Reloaded, ScriptPage, ScriptRow, SessionRow, Summary, Thrown, UserRow,
 };
 use crate::delivery::Delivery;
-use crate::directory::Closing;
+use crate::directory::{BlockChange, Closing};
 use crate::jid::Jid;
 use crate::observe::trace::Registry;
 use crate::sasl::{Credentials, SALT_BYTES};
@@ -199,6 +199,16 @@ impl Backend for Console {
 
     async fn session_kick(&self, jid: &Jid, reason: &str) -> Result<Deleted, Refused> {
         sessions::kick(&self.common, jid, reason)
+    }
+
+    async fn block_list(&self, jid: &Jid) -> Result<Vec<Jid>, Refused> {
+        self.check(jid)?;
+        blocks::list(&self.common, jid).await
+    }
+
+    async fn block_change(&self, jid: &Jid, change: BlockChange) -> Result<(), Refused> {
+        self.check(jid)?;
+        blocks::change(&self.workers, jid, change).await
     }
 
     async fn script_list(&self) -> Result<Vec<ScriptRow>, Refused> {

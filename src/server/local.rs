@@ -80,6 +80,8 @@ impl Local {
                 clock: common.clock.clone(),
                 store: common.store.clone(),
                 config: config.clone(),
+                directory: common.directory.clone(),
+                blocks: delivery.clone(),
             },
         );
         engine.register(&mut bus);
@@ -111,6 +113,11 @@ impl Local {
             _engine: engine,
             worker: id,
         }
+    }
+
+    /// This worker's delivery.
+    pub(super) fn delivery(&self) -> &Rc<Delivery> {
+        self.shared.router.delivery()
     }
 
     /// The native services of this worker, in the order in which they run: point and name.

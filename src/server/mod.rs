@@ -5,6 +5,7 @@
 
 mod backend;
 mod banner;
+mod blocks;
 mod drain;
 mod host;
 mod identity;

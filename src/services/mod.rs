@@ -11,6 +11,7 @@ mod xep0049_private;
 mod xep0054_vcard;
 mod xep0092_version;
 mod xep0115_caps;
+mod xep0191_blocking;
 mod xep0199_ping;
 mod xep0202_time;
 
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::config::Config;
+use crate::directory::{BlockChange, BlockError, Blocks, Directory};
 use crate::hook::{Band, Bus, Peer, Point};
 use crate::jid::Jid;
 use crate::net::Clock;
@@ -99,6 +101,21 @@ struct Request<'a> {
     peer: &'a Arc<Peer>,
 }
 
+/// What somebody waits for.
+pub type Waits<T> = Pin<Box<dyn Future<Output = Result<T, BlockError>>>>;
+
+/// Block lists (XEP-0191), as delivery keeps and enforces them.
+pub trait BlockLists {
+    /// The list of the user of `jid`, one of whose sessions asks; that session hears of changes from here on.
+    fn list(self: Rc<Self>, jid: Jid, session: u64) -> Waits<Blocks>;
+
+    /// Changes the list of the user of `jid`: ready when that is durable and in force.
+    fn change(self: Rc<Self>, jid: Jid, change: BlockChange) -> Waits<()>;
+
+    /// Whether `owner` blocks `peer`.
+    fn covers(self: Rc<Self>, owner: Jid, peer: Jid) -> Waits<bool>;
+}
+
 /// What services work with.
 pub struct Parts {
     /// The server's clock.
@@ -107,6 +124,10 @@ pub struct Parts {
     pub store: Store,
     /// The configuration in force.
     pub config: Rc<dyn Fn() -> Arc<Config>>,
+    /// Who is online.
+    pub directory: Arc<Directory>,
+    /// Who blocks whom.
+    pub blocks: Rc<dyn BlockLists>,
 }
 
 /// Puts every service on a worker's bus. Returns what the streams of the server announce after the login, as XML: its
@@ -116,6 +137,8 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
         clock,
         store,
         config,
+        directory,
+        blocks,
     } = parts;
     let ping: Rc<dyn Service> = Rc::new(xep0199_ping::Ping);
     let others: Vec<Rc<dyn Service>> = vec![
@@ -124,6 +147,7 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
         Rc::new(rfc6121_session::Session),
         Rc::new(xep0049_private::Private::new(store.clone(), config.clone())),
         Rc::new(xep0054_vcard::Vcard::new(store.clone(), config.clone())),
+        Rc::new(xep0191_blocking::Blocking::new(blocks.clone())),
     ];
     let mut features: Vec<&'static str> = xep0030_disco::FEATURES.to_vec();
     features.extend(ping.features());
@@ -131,9 +155,12 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
     let disco = xep0030_disco::Disco::new(features);
     let announced = disco.caps().to_string();
     for service in [ping, Rc::new(disco)].into_iter().chain(others) {
-        let handler = Rc::new(Native::new(service, config.clone()));
+        let handler = Rc::new(Native::new(service, config.clone(), blocks.clone()));
         bus.register(Point::ClientIqRecv, Band::Native, handler);
     }
+    // The first of its band: no script hears what the recipient does not want to hear.
+    let screen = xep0191_blocking::Screen::new(blocks.clone(), directory.clone());
+    bus.register(Point::SubscriptionRecv, Band::Early, Rc::new(screen));
     announced.into()
 }
 

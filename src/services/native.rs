@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Answer, Outcome, Request, Service, Target};
+use super::xep0191_blocking::unless_blocked;
+use super::{Answer, BlockLists, Outcome, Request, Service, Target};
 use crate::config::Config;
 use crate::hook::{Band, Called, Event, Handler, Point, TraceStep, Verdict};
 use crate::jid::Jid;
@@ -15,14 +16,20 @@ pub(super) struct Native {
     service: Rc<dyn Service>,
     name: Arc<str>,
     config: Rc<dyn Fn() -> Arc<Config>>,
+    blocks: Rc<dyn BlockLists>,
 }
 
 impl Native {
-    pub(super) fn new(service: Rc<dyn Service>, config: Rc<dyn Fn() -> Arc<Config>>) -> Native {
+    pub(super) fn new(
+        service: Rc<dyn Service>,
+        config: Rc<dyn Fn() -> Arc<Config>>,
+        blocks: Rc<dyn BlockLists>,
+    ) -> Native {
         Native {
             name: Arc::from(service.name()),
             service,
             config,
+            blocks,
         }
     }
 
@@ -46,13 +53,22 @@ impl Native {
         let target = self.target(event, stanza)?;
         let payload = stanza.payload()?;
         let kind = stanza.type_();
-        self.service.takes(kind, payload, target).then(|| {
-            self.service.answer(&Request {
-                kind,
-                payload,
-                target,
-                peer: &event.peer,
-            })
+        if !self.service.takes(kind, payload, target) {
+            return None;
+        }
+        let answer = self.service.answer(&Request {
+            kind,
+            payload,
+            target,
+            peer: &event.peer,
+        });
+        Some(match (target, answer) {
+            // What is answered at once is the same for every account, and for none.
+            (Target::Account(owner), Answer::Wait(waits)) => {
+                let parties = (owner.clone(), event.peer.jid.clone());
+                Answer::wait(unless_blocked(self.blocks.clone(), parties, waits))
+            }
+            (_, answer) => answer,
         })
     }
 }

@@ -7,6 +7,7 @@ mod attacks_cost;
 mod attacks_identity;
 mod attacks_operator;
 mod attacks_streams;
+mod blocking;
 mod bot;
 mod chat;
 mod config;
