@@ -66,10 +66,11 @@ pub enum StoreError {
         /// Index, in the call's rows, of the first row that did not fit.
         row: usize,
     },
-    /// The user may not have more contacts, or not more requests of contacts that it does not list. Nothing was changed.
+    /// The user may not have more contacts, not more requests of contacts that it does not list, or not more text in them.
+    /// Nothing was changed.
     #[error("the roster is full: at most {most} {what}")]
     RosterFull {
-        /// `contacts` or `requests of strangers`.
+        /// What there are too many of, as in `contacts`.
         what: &'static str,
         /// The limit.
         most: u64,

@@ -57,6 +57,8 @@ pub struct StoreOptions {
     pub roster_items: u64,
     /// Most contacts that are only there because they asked: strangers cannot fill what the user itself may use.
     pub roster_requests: u64,
+    /// Most bytes of addresses, names and groups in a roster.
+    pub roster_bytes: u64,
     /// Longest value of a key, in bytes.
     pub kv_value_bytes: usize,
     /// Most keys.
@@ -81,6 +83,7 @@ impl StoreOptions {
             block_rows: BLOCK_ROWS,
             roster_items: 5_000,
             roster_requests: 500,
+            roster_bytes: 2 << 20,
             kv_value_bytes: 64 << 10,
             kv_rows: 1_000_000,
             kv_bytes: 256 << 20,

@@ -5,8 +5,8 @@ mod roster;
 mod spool;
 
 pub(super) use roster::{
-    an_import_is_one_change, contacts_come_and_go, roster_versions_are_never_told_twice,
-    rosters_are_bounded,
+    an_import_is_one_change, contacts_come_and_go, roster_texts_are_bounded,
+    roster_versions_are_never_told_twice, rosters_are_bounded,
 };
 pub(super) use spool::{the_spool_is_listed_in_pages, the_spool_keeps_order};
 
@@ -50,6 +50,7 @@ macro_rules! store_suite {
             closing_does_what_is_queued
             contacts_come_and_go
             rosters_are_bounded
+            roster_texts_are_bounded
             an_import_is_one_change
             roster_versions_are_never_told_twice
         }

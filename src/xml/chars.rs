@@ -17,6 +17,12 @@ pub(super) fn is_char(c: char) -> bool {
     !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
+/// Whether XML can carry all of `text` (XML 1.0 §2.2).
+#[must_use]
+pub fn is_text(text: &str) -> bool {
+    text.chars().all(is_char)
+}
+
 /// ASCII that may stand in a name, the colon counted. A table, because every byte of every name is looked up.
 static NAME_BYTES: [bool; 256] = {
     let mut table = [false; 256];

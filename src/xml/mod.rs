@@ -20,7 +20,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use chars::is_name;
+pub use chars::{is_name, is_text};
 pub use element::{Attribute, Element, Node};
 pub use error::{Bound, Error, Fault, Restricted};
 pub use framer::{Frame, Framer, Header, Raw, fuzz_entry};

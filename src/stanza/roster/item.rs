@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Subscription;
 use crate::jid::Jid;
 use crate::stanza::{Condition, Stanza, StanzaError};
-use crate::xml::Element;
+use crate::xml::{Element, is_text};
 
 /// The namespace of rosters (RFC 6121 §2).
 pub const ROSTER_NS: &str = "jabber:iq:roster";
@@ -86,6 +86,22 @@ impl RosterItem {
         self.request = Some(Box::new(kept));
     }
 
+    /// Gives an item that comes without its request, from outside, the one of the item `before` it; where there is none, a
+    /// plain one. Takes away what should not be there.
+    pub fn keep_request(&mut self, owner: &Jid, before: Option<&RosterItem>) {
+        if !self.subscription.in_ {
+            self.request = None;
+        } else if self.request.is_none() {
+            self.request = before.and_then(|before| before.request.clone());
+            if self.request.is_none() {
+                let mut plain = Stanza::presence("subscribe");
+                plain.set_from(Some(self.jid.clone()));
+                plain.set_to(Some(owner.to_bare()));
+                self.ask(&plain);
+            }
+        }
+    }
+
     /// Notes that the contact's request is answered or withdrawn.
     pub fn answered(&mut self) {
         self.subscription.in_ = false;
@@ -141,43 +157,61 @@ impl RosterItem {
         if item.attr("subscription") == Some("remove") {
             return Ok(RosterSet::Remove(jid));
         }
-        let name = item.attr("name").filter(|name| !name.is_empty());
-        if name.is_some_and(|name| name.len() > NAME_BYTES) {
-            return Err(not_acceptable(format!(
-                "the name has more than {NAME_BYTES} bytes"
-            )));
-        }
+        let groups = item.elements().filter(|child| child.is("group", ROSTER_NS));
         Ok(RosterSet::Put {
             jid,
-            name: name.map(Box::from),
-            groups: groups(item)?,
+            name: RosterItem::checked_name(item.attr("name").unwrap_or_default())?,
+            groups: RosterItem::checked_groups(groups.map(Element::text))?,
         })
+    }
+
+    /// A contact's name from outside; an empty one is none.
+    ///
+    /// # Errors
+    /// `not-acceptable`: too long, or with a character that XML cannot carry.
+    pub fn checked_name(name: &str) -> Result<Option<Box<str>>, StanzaError> {
+        check("name", name, NAME_BYTES)?;
+        Ok((!name.is_empty()).then(|| name.into()))
+    }
+
+    /// A contact's groups from outside.
+    ///
+    /// # Errors
+    /// `not-acceptable`: too many, or one that is empty, too long or has a character that XML cannot carry. `bad-request`:
+    /// one stands there twice.
+    pub fn checked_groups(
+        given: impl Iterator<Item = impl AsRef<str>>,
+    ) -> Result<Box<[Box<str>]>, StanzaError> {
+        let mut groups: Vec<Box<str>> = Vec::new();
+        for group in given {
+            let group = group.as_ref();
+            if group.is_empty() {
+                return Err(not_acceptable("a group has no name".to_owned()));
+            }
+            check("group", group, GROUP_BYTES)?;
+            if groups.iter().any(|other| **other == *group) {
+                return Err(bad_request("a group stands there twice"));
+            }
+            if groups.len() >= MAX_GROUPS {
+                let text = format!("there are more than {MAX_GROUPS} groups");
+                return Err(not_acceptable(text));
+            }
+            groups.push(group.into());
+        }
+        Ok(groups.into())
     }
 }
 
-fn groups(item: &Element) -> Result<Box<[Box<str>]>, StanzaError> {
-    let mut groups: Vec<Box<str>> = Vec::new();
-    for group in item.elements().filter(|child| child.is("group", ROSTER_NS)) {
-        let group = group.text();
-        if group.is_empty() {
-            return Err(not_acceptable("a group has no name".to_owned()));
-        }
-        if group.len() > GROUP_BYTES {
-            return Err(not_acceptable(format!(
-                "a group has more than {GROUP_BYTES} bytes"
-            )));
-        }
-        if groups.iter().any(|other| **other == *group) {
-            return Err(bad_request("a group stands there twice"));
-        }
-        if groups.len() >= MAX_GROUPS {
-            return Err(not_acceptable(format!(
-                "there are more than {MAX_GROUPS} groups"
-            )));
-        }
-        groups.push(group.into());
+fn check(what: &str, text: &str, most: usize) -> Result<(), StanzaError> {
+    if text.len() > most {
+        let text = format!("a {what} has at most {most} bytes");
+        return Err(not_acceptable(text));
     }
-    Ok(groups.into())
+    if !is_text(text) {
+        let text = format!("the {what} has a character that XML cannot carry");
+        return Err(not_acceptable(text));
+    }
+    Ok(())
 }
 
 fn bad_request(text: &str) -> StanzaError {

@@ -177,6 +177,24 @@ fn request_is_kept_whole_unless_it_is_long() {
     assert_eq!(item, RosterItem::new(jid("romeo@example.net")));
 }
 
+#[test]
+fn request_of_an_item_from_outside_is_the_old_one_or_plain() {
+    let owner = jid("juliet@example.org/balcony");
+    let mut asked = item("romeo@example.net", "to+in", true);
+    asked.keep_request(&owner, Some(&item("romeo@example.net", "to", true)));
+    assert_eq!(
+        asked.request.as_deref().unwrap(),
+        "<presence from='romeo@example.net' to='juliet@example.org' type='subscribe'/>"
+    );
+    asked.request = Some(Box::new("<presence/>".into()));
+    let mut again = item("romeo@example.net", "none+in", false);
+    again.keep_request(&owner, Some(&asked));
+    assert_eq!(again.request, asked.request);
+    asked.subscription = Subscription::NONE;
+    asked.keep_request(&owner, Some(&again));
+    assert_eq!(asked.request, None);
+}
+
 fn item(contact: &str, state: &str, listed: bool) -> RosterItem {
     RosterItem {
         subscription: Subscription::from_name(state).unwrap(),

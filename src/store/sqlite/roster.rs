@@ -155,28 +155,30 @@ fn contacts(conn: &Connection, owner: &str) -> Result<Vec<String>, StoreError> {
 }
 
 fn fits(conn: &Connection, owner: &str, options: &StoreOptions) -> Result<(), StoreError> {
-    let counts: Option<(u64, u64)> = conn
-        .prepare_cached("SELECT listed, unlisted FROM roster_version WHERE owner = ?1")
+    let found: Option<[u64; 3]> = conn
+        .prepare_cached("SELECT listed, unlisted, bytes FROM roster_version WHERE owner = ?1")
         .and_then(|mut select| {
             select
-                .query_row([owner], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))
+                .query_row([owner], |row| {
+                    Ok([unsigned(row, 0)?, unsigned(row, 1)?, unsigned(row, 2)?])
+                })
                 .optional()
         })
         .map_err(sql("count a roster"))?;
-    let (listed, unlisted) = counts.unwrap_or_default();
-    if listed > options.roster_items {
-        return Err(StoreError::RosterFull {
-            what: "contacts",
-            most: options.roster_items,
-        });
+    let limits = [
+        (options.roster_items, "contacts"),
+        (options.roster_requests, "requests of strangers"),
+        (options.roster_bytes, "bytes of addresses, names and groups"),
+    ];
+    let counts = found.unwrap_or_default();
+    match counts
+        .into_iter()
+        .zip(limits)
+        .find(|(count, (most, _))| count > most)
+    {
+        Some((_, (most, what))) => Err(StoreError::RosterFull { what, most }),
+        None => Ok(()),
     }
-    if unlisted > options.roster_requests {
-        return Err(StoreError::RosterFull {
-            what: "requests of strangers",
-            most: options.roster_requests,
-        });
-    }
-    Ok(())
 }
 
 /// SQLite's numbers have a sign; ours are never below zero.

@@ -293,8 +293,11 @@ fn a_damaged_contact_is_named() {
     for (n, (contact, groups, state)) in faults.into_iter().enumerate() {
         let owner = format!("{n}@example.org");
         let conn = Connection::open(bed.0.path().join(DATABASE)).unwrap();
-        conn.execute("INSERT INTO roster_version VALUES (?1, 1, 0, 0)", [&owner])
-            .unwrap();
+        conn.execute(
+            "INSERT INTO roster_version VALUES (?1, 1, 0, 0, 0)",
+            [&owner],
+        )
+        .unwrap();
         conn.execute(
             "INSERT INTO roster VALUES (?1, ?2, NULL, ?3, ?4, 1, NULL)",
             [&owner, contact, groups, state],

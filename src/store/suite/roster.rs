@@ -150,6 +150,37 @@ pub(in crate::store) fn rosters_are_bounded(open: Open) {
     store.close().wait().unwrap();
 }
 
+pub(in crate::store) fn roster_texts_are_bounded(open: Open) {
+    let mut options = options();
+    options.roster_bytes = 20;
+    let store = open(options);
+    let juliet = jid(JULIET);
+    store.user_create(&juliet, credentials(1)).wait().unwrap();
+    let put = |contact: &str, name: &str, groups: &[&str]| {
+        let item = RosterItem {
+            name: (!name.is_empty()).then(|| name.into()),
+            groups: groups.iter().map(|group| Box::from(*group)).collect(),
+            ..item(contact, "none")
+        };
+        store.roster_put(&juliet, item).wait()
+    };
+    let full = |answer| matches!(answer, Err(StoreError::RosterFull { most: 20, .. }));
+    assert!(full(put("a@x", "eighteen bytes....", &[])));
+    put("a@x", "seventeen bytes..", &[]).unwrap();
+    assert!(full(put("b@x", "", &[])));
+    put("a@x", "", &["eight..."]).unwrap();
+    put("b@x", "", &[]).unwrap();
+    assert!(
+        full(put("b@x", "123", &[])),
+        "12 bytes of JSON for the group"
+    );
+    put("b@x", "12", &[]).unwrap();
+    store.roster_remove(&juliet, &jid("a@x")).wait().unwrap();
+    put("b@x", "seventeen bytes..", &[]).unwrap();
+    assert_eq!(contacts(&store, JULIET), ["b@x"]);
+    store.close().wait().unwrap();
+}
+
 pub(in crate::store) fn an_import_is_one_change(open: Open) {
     let (store, juliet) = made(open, JULIET);
     let import = |items: &[(&str, &str)], replace| {
