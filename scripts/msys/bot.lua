@@ -16,6 +16,8 @@
 -- its own answers as automatic, the way e-mail does (RFC 3834, in the headers of XEP-0131), and says no more than
 -- `per_minute` things a minute to one sender.
 
+local attendant = require("msys.attendant")
+
 local bot = {}
 
 local MAX_TEXT = 2000 -- bytes of a message that it reads
@@ -283,33 +285,6 @@ local function handle(self, message)
   return xmpp.DONE
 end
 
--- Presence ---------------------------------------------------------------------------------------------------------------
-
-local function presence(from, to, kind, status)
-  local stanza = xml.newnode("presence")
-  stanza:attr("from", from)
-  stanza:attr("to", to)
-  stanza:attr("type", kind)
-  if status then
-    stanza:addchild("status"):contents(status)
-  end
-  send(stanza)
-end
-
--- Everybody may see the bot, and it is always there.
-local function subscription(self, asked)
-  local kind, to = asked:type(), asked:from():bare()
-  if kind == "subscribe" then
-    presence(self.address, to, "subscribed")
-  elseif kind == "unsubscribe" then
-    presence(self.address, to, "unsubscribed")
-  end
-  if kind == "subscribe" or kind == "probe" then
-    presence(self.address .. "/bot", to, nil, self.status)
-  end
-  return xmpp.DONE
-end
-
 -- Reminders --------------------------------------------------------------------------------------------------------------
 
 local DUE = "bot/due/"
@@ -438,7 +413,7 @@ function bot.serve(options)
       return handle(self, message)
     end,
     subscription_recv = function(_, asked)
-      return subscription(self, asked)
+      return attendant.answer(asked, true, self.status)
     end,
     ring = ring,
     init = function()

@@ -13,6 +13,8 @@
 -- lists already. A member that is a list of the same table is replaced by its members when the file is read, so lists may
 -- name each other, even in circles.
 
+local attendant = require("msys.attendant")
+
 local fanout = {}
 
 local MAX_MEMBERS = 10000 -- of a list, with those of the lists in it: what xmpp.fanout takes
@@ -241,9 +243,14 @@ function fanout.serve(given)
     names[#names + 1] = name
   end
   xmpp.registerModule("fanout", {
-    filters = { route = { kind = "message", to = names } },
+    filters = { route = { kind = "message", to = names }, subscription_recv = { to = names, priority = 10 } },
     route = function(_, message)
       return fanout.handle(lists, message)
+    end,
+    -- Who may write to a list may have it as a contact.
+    subscription_recv = function(_, asked)
+      local list = lists[asked:to():bare()]
+      return list and attendant.answer(asked, may_write(list, asked:from()))
     end,
   })
   return lists

@@ -33,6 +33,10 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("dialplan.lua", include_str!("../../scripts/dialplan.lua")),
     ("fanout.lua", include_str!("../../scripts/fanout.lua")),
+    (
+        "msys/attendant.lua",
+        include_str!("../../scripts/msys/attendant.lua"),
+    ),
     ("msys/boot.lua", include_str!("../../scripts/msys/boot.lua")),
     ("msys/bot.lua", include_str!("../../scripts/msys/bot.lua")),
     (

@@ -120,6 +120,16 @@ fn a_list_refuses_strangers_and_swallows_what_comes_back() {
         "{text}"
     );
 
+    // A list is no stranger to who may write to it, and one to who may not.
+    for (client, wanted) in [(&mut eve, "unsubscribed"), (&mut bob, "subscribed")] {
+        client
+            .send("<presence type='subscribe' to='team@localhost'/>")
+            .unwrap();
+        let answer = client.expect("the list's answer", |element| {
+            element.name() == "presence" && element.attr("from") == Some("team@localhost")
+        });
+        assert_eq!(answer.unwrap().attr("type"), Some(wanted));
+    }
     let place = server.log().place();
     alice
         .send("<message to='team@localhost' type='chat' id='a1'><body>hi</body><request xmlns='urn:xmpp:receipts'/></message>")

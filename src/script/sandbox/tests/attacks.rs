@@ -27,7 +27,7 @@ fn stopped(source: &str, line: u32) -> What {
 
 /// `source` fails with `message` at `line`, without wasting time.
 fn refused(source: &str, line: u32, message: &str) {
-    let vm = vm();
+    let vm = patient();
     let (result, took) = run(&vm, source);
     let error = result.expect_err("it went through");
     assert!(error.to_string().contains(message), "{error}");
