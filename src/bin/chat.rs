@@ -40,6 +40,7 @@ fn mistaken(message: String, hint: impl Into<Option<String>>) -> Failure {
         code: "usage".to_owned(),
         message,
         hint: hint.into(),
+        details: None,
     })
 }
 

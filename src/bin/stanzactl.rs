@@ -68,6 +68,7 @@ impl Failure {
             code: code.to_owned(),
             message: self.to_string(),
             hint: None,
+            details: None,
         }
     }
 
@@ -139,6 +140,7 @@ fn mistaken(error: &clap::Error) -> Result<(), Failure> {
                 code: "usage".to_owned(),
                 message: message.trim_end().to_owned(),
                 hint: Some(hint.replace("\n\n", "\n  ")).filter(|hint| !hint.is_empty()),
+                details: None,
             }))
         }
     }
@@ -194,6 +196,7 @@ fn subcommand(word: &'static str, command: &'static Command) -> Usage {
             .help(arg.help);
         usage = usage.arg(match arg.kind {
             ArgKind::Address | ArgKind::Word => positional,
+            ArgKind::File => positional.value_hint(clap::ValueHint::FilePath),
             ArgKind::Choice(words) => positional.value_parser(words.to_vec()),
             ArgKind::Rest => positional.num_args(1..),
             ArgKind::Count => clap::Arg::new(arg.name)
@@ -241,6 +244,9 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 let words: Vec<&str> = words.map(String::as_str).collect();
                 words.join(" ")
             }),
+            ArgKind::File => args
+                .get_one::<String>(arg.name)
+                .map(|file| whole_path(file)),
             ArgKind::Secret if args.get_flag(arg.name) => Some(secret_from_stdin()?),
             ArgKind::Secret => Some(secret_from_terminal(arg.name, &request)?),
             _ => args.get_one::<String>(arg.name).cloned(),
@@ -253,6 +259,12 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(stream) => show(command, Answers::ask(stream, &request)?, json),
         None => show_here(command, &request, json),
     }
+}
+
+/// The daemon's working directory is another one.
+fn whole_path(file: &str) -> String {
+    let whole = std::path::absolute(file);
+    whole.map_or_else(|_| file.to_owned(), |path| path.display().to_string())
 }
 
 /// What `help` says of the commands that begin with `words`.
@@ -349,6 +361,12 @@ fn show_all(command: &Command, rows: Vec<Value>, value: &Value, json: bool) -> R
     if value["more"] == true {
         eprintln!("(the first {}; there are more: --limit N)", rows.len());
     }
+    let mut value = value.clone();
+    if let (true, Answer::Report(_, text), Some(fields)) =
+        (json, command.answer, value.as_object_mut())
+    {
+        fields.remove(text);
+    }
     let text = match command.answer {
         Answer::Rows(_) | Answer::Listing { .. } if json => {
             format!("{:#}\n", Value::Array(rows))
@@ -358,7 +376,7 @@ fn show_all(command: &Command, rows: Vec<Value>, value: &Value, json: bool) -> R
             String::new()
         }
         _ if json => format!("{value:#}\n"),
-        _ => control::shown(command, &rows, value),
+        _ => control::shown(command, &rows, &value),
     };
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -66,6 +66,19 @@ pub enum EvalError {
         /// The nearest that exists.
         near: Option<&'static str>,
     },
+    /// Neither a scope nor an option.
+    #[error(
+        "neither a scope nor an option of {scope}: `{word}`{}",
+        suggestion(near)
+    )]
+    UnknownWord {
+        /// The word given.
+        word: String,
+        /// Where it was looked for.
+        scope: &'static str,
+        /// The nearest that exists.
+        near: Option<&'static str>,
+    },
     /// A scope's name is missing or makes no sense.
     #[error("{0}")]
     BadName(String),
@@ -92,7 +105,7 @@ fn suggestion(near: &Option<&'static str>) -> String {
 }
 
 /// One step down: the kind of scope and the normal form of its name.
-type Step = (Place, String);
+pub(super) type Step = (Place, String);
 
 impl Config {
     /// What holds for `option` in the scope that `path` leads to, in the words of Momentum's console:
@@ -103,11 +116,20 @@ impl Config {
     /// When the path or the option makes no sense.
     pub fn eval(&self, path: &[&str], option: &str) -> Result<Evaluated, EvalError> {
         let steps = steps(path)?;
-        let place = steps.last().map_or(Place::Global, |(place, _)| *place);
         let opt = find(option).ok_or_else(|| EvalError::UnknownOption {
             option: option.to_owned(),
             near: nearest(option, OPTIONS.iter().map(|opt| opt.name)),
         })?;
+        self.evaluate(&steps, opt)
+    }
+
+    /// What holds for an option where `steps` lead.
+    pub(super) fn evaluate(
+        &self,
+        steps: &[Step],
+        opt: &'static Opt,
+    ) -> Result<Evaluated, EvalError> {
+        let place = steps.last().map_or(Place::Global, |(place, _)| *place);
         let around = steps.iter().map(|(place, _)| *place).chain([Place::Global]);
         if !around.into_iter().any(|place| opt.legal_in(place)) {
             return Err(EvalError::Misplaced {
@@ -125,7 +147,7 @@ impl Config {
                 asked: vec!["--data".to_owned()],
             });
         }
-        Ok(self.answer(opt, &chain(&self.root, &steps)))
+        Ok(self.answer(opt, &chain(&self.root, steps)))
     }
 
     fn answer(&self, opt: &'static Opt, chain: &Chain<'_>) -> Evaluated {
@@ -205,25 +227,36 @@ fn chain<'a>(root: &'a Scope, steps: &[Step]) -> Chain<'a> {
 fn steps(path: &[&str]) -> Result<Vec<Step>, EvalError> {
     let mut steps: Vec<Step> = Vec::new();
     let mut here = Place::Global;
-    let mut words = path.iter();
+    let mut words = path.iter().copied();
     while let Some(word) = words.next() {
-        here = here.child(word).ok_or_else(|| EvalError::UnknownScope {
-            word: (*word).to_owned(),
-            scope: here.info().title,
-            near: nearest(word, here.children().map(|child| child.info().word)),
-        })?;
-        let text = match here.info().naming {
-            Naming::None => None,
-            _ => words.next(),
-        };
-        let scalar = text.map(|text| Scalar {
-            text: peer_text(here, text),
-            span: Span::NOWHERE,
-        });
-        let (_, key) = named(here, scalar).map_err(|fault| EvalError::BadName(explain(&fault)))?;
-        steps.push((here, key));
+        let (place, key) = step(here, word, &mut words)?;
+        here = place;
+        steps.push((place, key));
     }
     Ok(steps)
+}
+
+/// The step down from `here` that `word` and, if that kind of scope has one, the name behind it mean.
+pub(super) fn step<'w>(
+    here: Place,
+    word: &str,
+    words: &mut impl Iterator<Item = &'w str>,
+) -> Result<Step, EvalError> {
+    let place = here.child(word).ok_or_else(|| EvalError::UnknownScope {
+        word: word.to_owned(),
+        scope: here.info().title,
+        near: nearest(word, here.children().map(|child| child.info().word)),
+    })?;
+    let text = match place.info().naming {
+        Naming::None => None,
+        _ => words.next(),
+    };
+    let scalar = text.map(|text| Scalar {
+        text: peer_text(place, text),
+        span: Span::NOWHERE,
+    });
+    let (_, key) = named(place, scalar).map_err(|fault| EvalError::BadName(explain(&fault)))?;
+    Ok((place, key))
 }
 
 /// A peer is asked for by its address; a mapped IPv4 address is that IPv4 address.
@@ -255,17 +288,20 @@ pub struct Change {
     pub live: bool,
 }
 
-impl fmt::Display for Change {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Change {
+    /// `idle_time: 600 -> 60`
+    #[must_use]
+    pub fn difference(&self) -> String {
         let none = "(none)";
         let (old, new) = (self.old.as_deref(), self.new.as_deref());
-        write!(
-            out,
-            "{}: {} -> {}",
-            self.path,
-            old.unwrap_or(none),
-            new.unwrap_or(none)
-        )?;
+        let (old, new) = (old.unwrap_or(none), new.unwrap_or(none));
+        format!("{}: {old} -> {new}", self.path)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.difference())?;
         if !self.live {
             out.write_str(" (at the next start)")?;
         }
@@ -355,7 +391,7 @@ fn whole(path: String, place: Place, came: bool) -> Change {
     }
 }
 
-fn join(path: &str, step: &str) -> String {
+pub(super) fn join(path: &str, step: &str) -> String {
     if path.is_empty() {
         step.to_owned()
     } else {

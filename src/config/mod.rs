@@ -12,6 +12,7 @@ mod eval;
 mod fallback;
 mod fault;
 mod foreign;
+mod hold;
 mod include;
 mod merge;
 mod names;
@@ -22,6 +23,7 @@ mod resolve;
 mod rules;
 mod scope;
 mod settings;
+mod show;
 mod source;
 mod syntax;
 mod table;
@@ -39,6 +41,7 @@ pub use settings::{
     Certificate, ControlListen, Domain, Drain, Limits, Listen, LogLevel, Mechanism, OnError,
     PeerSettings, Role, Script, ScriptDir, ScriptLimits, ThreadPool, TlsMode,
 };
+pub use show::Shown;
 pub use source::{BUILT_IN, Location, Origin, SEARCHED, Source};
 
 use fault::Fault;

@@ -53,6 +53,16 @@ impl Scope {
         self.settings.insert(opt.name, setting);
     }
 
+    /// Forgets a setting: the scopes around decide again.
+    pub(super) fn unset(&mut self, opt: &Opt) {
+        self.settings.remove(opt.name);
+    }
+
+    /// Everything that this scope itself sets.
+    pub(super) fn settings_mut(&mut self) -> impl Iterator<Item = &mut Setting> {
+        self.settings.values_mut()
+    }
+
     /// What this scope itself sets.
     pub(super) fn get(&self, opt: &Opt) -> Option<&Setting> {
         self.settings.get(opt.name)

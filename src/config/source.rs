@@ -145,6 +145,16 @@ impl Files {
         self.list.len().saturating_sub(1)
     }
 
+    /// Takes all of `other` in, `mark` behind each name; gives the number of the first.
+    pub(super) fn append(&mut self, other: &Files, mark: &str) -> usize {
+        let offset = self.list.len();
+        self.list.extend(other.list.iter().map(|file| File {
+            name: format!("{}{mark}", file.name),
+            ..file.clone()
+        }));
+        offset
+    }
+
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }

@@ -70,6 +70,15 @@ pub trait Backend: 'static {
     fn queue_delete(&self, id: i64) -> impl Future<Output = Result<Thrown, Refused>>;
     /// Throws away all that waits for a user. `jid` is bare.
     fn queue_clear(&self, jid: &Jid) -> impl Future<Output = Result<Thrown, Refused>>;
+    /// Checks this daemon's configuration, or that in a file, against what runs.
+    fn config_check(
+        &self,
+        file: Option<&str>,
+    ) -> impl Future<Output = Result<ConfigReport, Refused>>;
+    /// Reads the configuration again and puts it in force, all or nothing.
+    fn config_reload(&self) -> impl Future<Output = Result<ConfigReport, Refused>>;
+    /// The values in force, in the words of the console.
+    fn config_show(&self, path: &str) -> impl Future<Output = Result<SettingReport, Refused>>;
     /// Where traces are watched.
     fn traces(&self) -> Arc<Registry>;
     /// Begins the drain; returns at once.
@@ -297,6 +306,54 @@ pub struct Thrown {
     pub underway: usize,
 }
 
+/// `config check`, `config reload`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigReport {
+    /// Where it was read.
+    pub configuration: String,
+    /// What is valid and probably not meant so: diagnostics as `stanzad check --json` has them.
+    pub warnings: serde_json::Value,
+    /// How it differs from what was in force.
+    pub changes: Vec<ChangeRow>,
+    /// All that for people.
+    pub text: String,
+}
+
+/// One difference between two configurations.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeRow {
+    /// The option with its scopes, or a scope that came or went.
+    pub option: String,
+    /// The old value, as it would be written.
+    pub old: Option<String>,
+    /// The new one.
+    pub new: Option<String>,
+    /// `live` or `restart`.
+    pub effect: &'static str,
+}
+
+/// `config show`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SettingReport {
+    /// Each value.
+    pub settings: Vec<SettingRow>,
+    /// The same for people.
+    pub text: String,
+}
+
+/// One value in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct SettingRow {
+    /// The scope; empty: global.
+    pub scope: String,
+    /// The option.
+    pub option: String,
+    /// The value in force, as it would be written; absent: none.
+    pub value: Option<String>,
+    /// File and line, `command line` or `default`.
+    pub from: String,
+}
+
 /// Any failure on the daemon's side that the operator can only read.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -361,6 +418,17 @@ pub enum Refused {
         /// File, line and reason, several lines.
         report: String,
     },
+    /// The configuration is wrong; the old one stays in force.
+    #[error("the configuration is not valid\n{report}")]
+    Configuration {
+        /// Every fault, several lines.
+        report: String,
+        /// The same for programs.
+        details: serde_json::Value,
+    },
+    /// No such scope or option.
+    #[error("{0}")]
+    NoSetting(String),
     /// Something else went wrong in the daemon.
     #[error("{0}")]
     Failed(Failure),
@@ -382,7 +450,18 @@ impl Refused {
             Refused::BadReason => "bad-reason",
             Refused::BadPassword(_) => "bad-password",
             Refused::Scripts { .. } => "scripts",
+            Refused::Configuration { .. } => "configuration",
+            Refused::NoSetting(_) => "no-setting",
             Refused::Failed(_) => "failed",
+        }
+    }
+
+    /// What a program can know beside the code, if there is something.
+    #[must_use]
+    pub fn details(&self) -> Option<&serde_json::Value> {
+        match self {
+            Refused::Configuration { details, .. } => Some(details),
+            _ => None,
         }
     }
 
@@ -411,6 +490,10 @@ impl Refused {
                 "`stanzactl queue list` lists for whom something waits, `queue list JID` what"
                     .to_owned(),
             ),
+            Refused::Configuration { .. } => Some("nothing has changed: what runs, runs on".to_owned()),
+            Refused::NoSetting(_) => {
+                Some("`stanzactl config show` lists what is there, docs/config-reference.md what there could be".to_owned())
+            }
             Refused::Scripts { .. } => {
                 Some("mend the file and save it; the old scripts run on meanwhile".to_owned())
             }

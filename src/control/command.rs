@@ -1,6 +1,7 @@
 //! The table of commands.
 
 mod block;
+mod config;
 mod queue;
 mod script;
 mod session;
@@ -46,6 +47,12 @@ pub(super) enum Verb {
     QueueShow,
     /// Throws away what waits.
     QueueDelete,
+    /// Checks a configuration.
+    ConfigCheck,
+    /// Puts the configuration in force again.
+    ConfigReload,
+    /// Shows values in force.
+    ConfigShow,
     /// Lists what runs at each hook point.
     Hooks,
     /// Follows stanzas.
@@ -153,6 +160,7 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("user", "Users who may log in here"),
     ("session", "Who is logged in"),
     ("block", "Whom users do not hear from"),
+    ("config", "What the configuration says"),
     ("script", "The Lua that decides"),
     ("queue", "What waits for users who are away"),
 ];
@@ -250,6 +258,9 @@ pub const COMMANDS: &[Command] = &[
     block::LIST,
     block::ADD,
     block::REMOVE,
+    config::CHECK,
+    config::RELOAD,
+    config::SHOW,
     script::LIST,
     script::SHOW,
     script::RELOAD,

@@ -90,6 +90,15 @@ pub(super) async fn run<B: Backend>(
             Outcome::Record(value(backend.script_show(name).await?)?)
         }
         Verb::ScriptReload => Outcome::Record(value(backend.script_reload().await?)?),
+        Verb::ConfigCheck => {
+            let file = request.args.get("file").map(String::as_str);
+            Outcome::Record(value(backend.config_check(file).await?)?)
+        }
+        Verb::ConfigReload => Outcome::Record(value(backend.config_reload().await?)?),
+        Verb::ConfigShow => {
+            let shown = backend.config_show(argument(request, "path")).await?;
+            Outcome::Record(value(shown)?)
+        }
         Verb::Hooks => rows(backend.hooks().await?)?,
         Verb::QueueList => queue_list(backend, request).await?,
         Verb::QueueShow => match number(argument(request, "id")) {

@@ -20,9 +20,9 @@ mod shape;
 mod tests;
 
 pub use backend::{
-    Backend, CertificateRow, Deleted, Failure, HandlerRow, HookRow, Listening, QueueRow,
-    QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow, SessionRow, Summary, Thrown,
-    UserRow,
+    Backend, CertificateRow, ChangeRow, ConfigReport, Deleted, Failure, HandlerRow, HookRow,
+    Listening, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow,
+    SessionRow, SettingReport, SettingRow, Summary, Thrown, UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
 pub use command::{COMMANDS, Command, GROUPS};

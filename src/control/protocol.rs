@@ -48,6 +48,9 @@ pub struct Complaint {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What programs can know beside that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
 }
 
 /// Why a request could not be served.
@@ -114,6 +117,10 @@ impl Fault {
             code: self.code().to_owned(),
             message: self.to_string(),
             hint: self.hint(),
+            details: match &self {
+                Fault::Refused(refused) => refused.details().cloned(),
+                _ => None,
+            },
         })
     }
 }
@@ -126,6 +133,7 @@ pub fn unknown(given: &str) -> Complaint {
         code: fault.code().to_owned(),
         message: fault.to_string(),
         hint: fault.hint(),
+        details: None,
     }
 }
 

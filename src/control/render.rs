@@ -29,6 +29,11 @@ pub fn shown(command: &Command, rows: &[Value], value: &Value) -> String {
                 rows,
             )
         }
+        (Answer::Report(_, key), _) => {
+            let text = value[key].as_str().unwrap_or_default();
+            let lines = text.lines().map(|line| cell(&Value::from(line)) + "\n");
+            lines.collect()
+        }
         (Answer::Text(key), _) => value[key].as_str().unwrap_or_default().to_owned(),
         (Answer::Record(keys) | Answer::Live(keys) | Answer::Conversation(keys), _) => {
             record(keys, value)

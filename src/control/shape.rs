@@ -11,6 +11,8 @@ pub enum ArgKind {
     Word,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// A file, which the client names by its whole path.
+    File,
     /// The rest of the command line, joined by blanks. Stands last.
     Rest,
     /// A number from 1 on, typed as an option: `--limit 10`. Always optional.
@@ -52,6 +54,8 @@ pub enum Answer {
     },
     /// One object with one key, whose text people see as it is.
     Text(&'static str),
+    /// One object; people see the text of its last key as it is, programs the others.
+    Report(&'static [&'static str], &'static str),
     /// Objects as they happen, until the client closes.
     Live(&'static [&'static str]),
     /// What is said to a user of the server, as it comes; stanzactl holds the conversation itself.
@@ -62,7 +66,7 @@ impl Answer {
     /// The shape in words, and its keys.
     pub(super) fn describe(&self) -> (&'static str, &[&'static str]) {
         match self {
-            Answer::Record(keys) => ("One object", keys),
+            Answer::Record(keys) | Answer::Report(keys, _) => ("One object", keys),
             Answer::Rows(keys) | Answer::Listing { keys, .. } => ("A list of objects", keys),
             Answer::Text(key) => ("One object", std::slice::from_ref(key)),
             Answer::Live(keys) => ("An object for each stanza", keys),
@@ -83,7 +87,7 @@ impl Arg {
             ArgKind::Setting(value) => format!("--{} {value}", self.name),
             ArgKind::Choice(words) => words.join("|"),
             ArgKind::Rest => format!("{}...", self.name.to_uppercase()),
-            ArgKind::Address | ArgKind::Word => self.name.to_uppercase(),
+            ArgKind::Address | ArgKind::Word | ArgKind::File => self.name.to_uppercase(),
         }
     }
 

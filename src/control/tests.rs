@@ -83,6 +83,18 @@ impl Backend for OneUser {
             report: "dialplan.lua:3: oops".to_owned(),
         })
     }
+    async fn config_check(&self, file: Option<&str>) -> Result<ConfigReport, Refused> {
+        Err(Refused::Configuration {
+            report: format!("{}:1: oops", file.unwrap_or_default()),
+            details: serde_json::json!({ "errors": 1 }),
+        })
+    }
+    async fn config_reload(&self) -> Result<ConfigReport, Refused> {
+        Err(Refused::Failed("no configuration here".into()))
+    }
+    async fn config_show(&self, path: &str) -> Result<SettingReport, Refused> {
+        Err(Refused::NoSetting(path.to_owned()))
+    }
     async fn hooks(&self) -> Result<Vec<HookRow>, Refused> {
         Ok(Vec::new())
     }
@@ -210,6 +222,13 @@ fn commands_answer_with_rows_objects_and_complaints() {
         assert_eq!(why("go").hint.unwrap(), "logged in: alice@localhost/desk");
         assert_eq!(why("bell\u{7}").code, "bad-reason");
         assert_eq!(why(&"long ".repeat(101)).code, "bad-reason");
+
+        let wrong = complaint(ask(&path, "config check", &[("file", "a.conf")]));
+        assert_eq!(
+            wrong.message,
+            "the configuration is not valid\na.conf:1: oops"
+        );
+        assert_eq!(wrong.details.unwrap()["errors"], 1);
 
         let broken = complaint(ask(&path, "script reload", &[]));
         assert_eq!(broken.message, "still on 6: dialplan.lua:3: oops");

@@ -197,9 +197,15 @@ impl Coordinator {
                     let _ = reply.send(self.reload(true).await);
                 }
                 Some(Command::Reconfigure(settings, reply)) => {
-                    self.settings = *settings;
-                    watch = Watch::on(&self.settings);
-                    let _ = reply.send(self.reload(true).await);
+                    let before = std::mem::replace(&mut self.settings, *settings);
+                    let report = self.reload(true).await;
+                    // Refused settings are not in force: the next save is judged by the old ones.
+                    if report.refused() {
+                        self.settings = before;
+                    } else {
+                        watch = Watch::on(&self.settings);
+                    }
+                    let _ = reply.send(report);
                 }
                 Some(Command::Scripts(reply)) => {
                     let _ = reply.send(sum(&self.ask_all().await));

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::banner::Banner;
-use super::{Common, Workers, blocks, queue, scripts, sessions};
+use super::reload::Reloads;
+use super::{Common, Workers, blocks, queue, scripts, sessions, settings};
 use crate::control::{
-    Backend, CertificateRow, Deleted, HookRow, Listening, QueueRow, QueueStanza, QueueTotal,
-    Refused, Reloaded, ScriptPage, ScriptRow, SessionRow, Summary, Thrown, UserRow,
+    Backend, CertificateRow, ConfigReport, Deleted, HookRow, Listening, QueueRow, QueueStanza,
+    QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow, SessionRow, SettingReport, Summary,
+    Thrown, UserRow,
 };
 use crate::delivery::Delivery;
 use crate::directory::{BlockChange, Closing};
@@ -28,6 +30,7 @@ pub(super) struct Console {
     scripts: script::Control,
     workers: Workers,
     banner: Banner,
+    reloads: Reloads,
 }
 
 impl Console {
@@ -36,12 +39,14 @@ impl Console {
         scripts: script::Control,
         workers: Workers,
         banner: Banner,
+        reloads: Reloads,
     ) -> Console {
         Console {
             common,
             scripts,
             workers,
             banner,
+            reloads,
         }
     }
 
@@ -277,6 +282,18 @@ impl Backend for Console {
 
     async fn queue_clear(&self, jid: &Jid) -> Result<Thrown, Refused> {
         queue::clear(&self.common, jid).await
+    }
+
+    async fn config_check(&self, file: Option<&str>) -> Result<ConfigReport, Refused> {
+        settings::check(&self.common, file).await
+    }
+
+    async fn config_reload(&self) -> Result<ConfigReport, Refused> {
+        settings::reload(&self.common, &self.reloads).await
+    }
+
+    async fn config_show(&self, path: &str) -> Result<SettingReport, Refused> {
+        settings::show(&self.common, path)
     }
 
     fn traces(&self) -> Arc<Registry> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Common;
-use crate::config::Role;
+use crate::config::{Config, Role};
 use crate::jid::Jid;
 use crate::script;
 
@@ -45,10 +45,9 @@ impl script::Host for Host {
 }
 
 /// What the configuration says about scripts, in the script engine's terms.
-pub(super) fn settings(common: &Common) -> script::Settings {
-    let config = common.config.load();
+pub(super) fn settings(common: &Common, config: &Config) -> script::Settings {
     script::Settings {
-        dir: match common.script_dir(&config) {
+        dir: match common.script_dir(config) {
             crate::config::ScriptDir::Dir(dir) => Some(dir),
             crate::config::ScriptDir::BuiltIn => None,
         },

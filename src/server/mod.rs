@@ -15,6 +15,7 @@ mod queue;
 mod reload;
 mod scripts;
 mod sessions;
+mod settings;
 mod start;
 mod watchdog;
 
@@ -121,7 +122,8 @@ pub fn run(options: Options, ready: impl FnOnce(&Banner)) -> Result<(), StartErr
     runtime.block_on(async move {
         let started = start::start(options, config).await?;
         ready(&started.banner);
-        let signals = tokio::task::spawn_local(signals(started.handle()));
+        let signals = signals(started.common.clone(), started.reloads.clone());
+        let signals = tokio::task::spawn_local(signals);
         started.common.stop.notified().await;
         signals.abort();
         drain::drain(started).await;
@@ -136,7 +138,7 @@ fn report_warnings(warnings: &Diagnostics) {
 }
 
 /// SIGHUP reloads, SIGTERM and SIGINT drain and stop.
-async fn signals(handle: reload::Handle) {
+async fn signals(common: Arc<Common>, reloads: reload::Reloads) {
     let streams = (
         signal(SignalKind::hangup()),
         signal(SignalKind::terminate()),
@@ -148,9 +150,12 @@ async fn signals(handle: reload::Handle) {
     };
     loop {
         tokio::select! {
-            Some(()) = hangup.recv() => reload::reload(&handle).await,
-            Some(()) = terminate.recv() => handle.common.stop.notify_one(),
-            Some(()) = interrupt.recv() => handle.common.stop.notify_one(),
+            Some(()) = hangup.recv() => {
+                // What became of it is in the log; a signal that comes meanwhile waits.
+                let _ = reloads.reload().await;
+            }
+            Some(()) = terminate.recv() => common.stop.notify_one(),
+            Some(()) = interrupt.recv() => common.stop.notify_one(),
             else => return,
         }
     }

@@ -1,68 +1,144 @@
-//! SIGHUP: the configuration and the scripts again, all or nothing (DESIGN §7).
+//! The configuration and the scripts again, all or nothing (DESIGN §7): SIGHUP and `stanzactl config reload`.
+//!
+//! One task does all reloads, one after the other, so that each sees what the one before has made.
 
 use std::sync::Arc;
 
+use tokio::sync::{mpsc, oneshot};
+
 use super::Common;
 use super::host;
-use super::identity::Tls;
-use crate::config::Config;
-use crate::script;
+use super::identity::{Tls, TlsError};
+use crate::config::{Change, Config, Diagnostics, Source};
+use crate::script::{self, Report};
 
-/// What a reload works with.
-pub(super) struct Handle {
-    pub(super) common: Arc<Common>,
-    pub(super) scripts: script::Control,
+/// Reloads that may wait.
+const WAITING: usize = 8;
+
+/// Why nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error("the configuration is wrong, the old one stays in force:\n{0}")]
+    Config(Diagnostics),
+    #[error("the old configuration stays in force: {0}")]
+    Tls(#[from] TlsError),
+    #[error(
+        "the old configuration and generation {generation} of the scripts stay in force: {report}"
+    )]
+    Scripts { generation: u64, report: String },
+    #[error("the server is stopping")]
+    Stopping,
 }
 
-/// Reads the configuration again, takes what can change live, names what needs a restart, and loads the scripts again.
-/// What is wrong is logged, and everything stays as it was.
-pub(super) async fn reload(handle: &Handle) {
-    let common = &handle.common;
-    let config = match Config::load(&common.options.source) {
-        Ok(config) => config,
-        Err(diagnostics) => {
-            tracing::error!(
-                "the configuration is wrong, the old one stays in force:\n{diagnostics}"
-            );
-            return;
+/// What a reload has done: every difference to what was in force, with the new warnings.
+#[derive(Debug)]
+pub(super) struct Reloaded {
+    pub(super) config: Arc<Config>,
+    pub(super) changes: Vec<Change>,
+}
+
+type Outcome = Result<Reloaded, ReloadError>;
+
+/// The way to the task that reloads.
+#[derive(Clone)]
+pub(super) struct Reloads(mpsc::Sender<oneshot::Sender<Outcome>>);
+
+impl Reloads {
+    /// Has everything read again; what became of it is logged as well.
+    pub(super) async fn reload(&self) -> Outcome {
+        let (tell, told) = oneshot::channel();
+        let asked = self.0.send(tell).await;
+        asked.map_err(|_| ReloadError::Stopping)?;
+        told.await.unwrap_or(Err(ReloadError::Stopping))
+    }
+}
+
+/// Does the reloads.
+pub(super) struct Reloader {
+    common: Arc<Common>,
+    scripts: script::Control,
+    /// The configuration of the start: what needs a restart stays as it says.
+    started: Arc<Config>,
+    asked: mpsc::Receiver<oneshot::Sender<Outcome>>,
+}
+
+impl Reloader {
+    pub(super) fn new(common: Arc<Common>, scripts: script::Control) -> (Reloader, Reloads) {
+        let (ask, asked) = mpsc::channel(WAITING);
+        let reloader = Reloader {
+            started: common.config.load_full(),
+            common,
+            scripts,
+            asked,
+        };
+        (reloader, Reloads(ask))
+    }
+
+    /// Until nobody can ask any more.
+    pub(super) async fn run(mut self) {
+        while let Some(tell) = self.asked.recv().await {
+            let outcome = self.reload().await;
+            match &outcome {
+                Ok(reloaded) => log(reloaded),
+                Err(error) => tracing::error!("{error}"),
+            }
+            // Who asked may have gone.
+            let _ = tell.send(outcome);
         }
-    };
-    let tls = match Tls::load(&config) {
-        Ok(tls) => tls,
-        Err(error) => {
-            tracing::error!("the old configuration stays in force: {error}");
-            return;
+    }
+
+    /// Everything that can fail comes first; what is put in force then is put in force whole.
+    async fn reload(&self) -> Outcome {
+        let common = &self.common;
+        let config = load(&common.options.source).await?;
+        let changes = Config::diff(&common.config.load(), &config);
+        let held = if changes.iter().all(|change| change.live) {
+            config.clone()
+        } else {
+            config.held_to(&self.started)
+        };
+        let tls = Tls::load(&held)?;
+        let settings = host::settings(common, &held);
+        match self.scripts.reconfigure(settings).await {
+            Ok(Report::Refused {
+                failure,
+                generation,
+            }) => {
+                let report = failure.to_string();
+                return Err(ReloadError::Scripts { generation, report });
+            }
+            Ok(_) => {}
+            Err(_) => return Err(ReloadError::Stopping),
         }
-    };
-    let old = common.config.load_full();
-    let changes = Config::diff(&old, &config);
-    // Sockets, pools and directories are made once: listens keep their place, so that settings found by place fit.
-    if changes.iter().any(|change| !change.live) {
-        for change in changes.iter().filter(|change| !change.live) {
+        common.set_log_level(&held);
+        common.set_memory_limits(&held);
+        common.config.store(held);
+        common.tls.store(Arc::new(tls));
+        Ok(Reloaded { config, changes })
+    }
+}
+
+/// Reads and checks a configuration away from the control thread.
+pub(super) async fn load(source: &Source) -> Result<Arc<Config>, ReloadError> {
+    let source = source.clone();
+    match tokio::task::spawn_blocking(move || Config::load(&source)).await {
+        Ok(loaded) => loaded.map_err(ReloadError::Config),
+        Err(_) => Err(ReloadError::Stopping),
+    }
+}
+
+fn log(reloaded: &Reloaded) {
+    if !reloaded.config.warnings().is_empty() {
+        tracing::warn!("{}", reloaded.config.warnings());
+    }
+    for change in &reloaded.changes {
+        if change.live {
+            tracing::info!("now in force: {change}");
+        } else {
             tracing::warn!("needs a restart: {change}");
         }
-        tracing::warn!(
-            "the configuration in force has not changed: restart to apply it, or take these changes back"
-        );
-    } else {
-        for change in &changes {
-            tracing::info!("now in force: {change}");
-        }
-        if changes.is_empty() {
-            tracing::info!("the configuration has not changed");
-        }
-        common.set_log_level(&config);
-        common.set_memory_limits(&config);
-        common.config.store(config);
-        common.tls.store(Arc::new(tls));
     }
-    // Its report is logged like that of any saved script.
-    if handle
-        .scripts
-        .reconfigure(host::settings(common))
-        .await
-        .is_err()
-    {
-        tracing::error!("the scripts cannot be loaded: the server is stopping");
+    if reloaded.changes.is_empty() {
+        tracing::info!("the configuration has not changed");
     }
 }

@@ -77,20 +77,12 @@ pub(super) struct Started {
     pub(super) common: Arc<Common>,
     pub(super) workers: Workers,
     pub(super) scripts: script::Control,
+    pub(super) reloads: reload::Reloads,
     pub(super) banner: Banner,
     /// Accept loops: ended first.
     pub(super) accepting: Vec<JoinHandle<()>>,
     /// Console, watchdog, script coordinator: ended last.
     pub(super) tasks: Vec<JoinHandle<()>>,
-}
-
-impl Started {
-    pub(super) fn handle(&self) -> reload::Handle {
-        reload::Handle {
-            common: self.common.clone(),
-            scripts: self.scripts.clone(),
-        }
-    }
 }
 
 /// Starts everything; must run inside the control thread's runtime.
@@ -102,7 +94,7 @@ pub(super) async fn start(options: Options, config: Arc<Config>) -> Result<Start
     let consoles = bind_consoles(&config)?;
     let pools = pools(&config);
     let (coordinator, scripts, seats) = Coordinator::new(
-        host::settings(&common),
+        host::settings(&common, &config),
         Arc::new(script::modules),
         pools.len(),
     );
@@ -122,15 +114,18 @@ pub(super) async fn start(options: Options, config: Arc<Config>) -> Result<Start
         .collect();
     let banner = banner(&common, &config, sockets, generation);
     let accepting = accept(&common, &config, bound, &workers);
+    let (reloader, reloads) = reload::Reloader::new(common.clone(), scripts.clone());
     let backend = Rc::new(backend::Console::new(
         common.clone(),
         scripts.clone(),
         workers.clone(),
         banner.clone(),
+        reloads.clone(),
     ));
     for console in consoles {
         tasks.push(tokio::task::spawn_local(console.serve(backend.clone())));
     }
+    tasks.push(tokio::task::spawn_local(reloader.run()));
     tasks.push(tokio::task::spawn_local(watchdog::watch(
         workers.clone(),
         activities,
@@ -141,6 +136,7 @@ pub(super) async fn start(options: Options, config: Arc<Config>) -> Result<Start
         common,
         workers,
         scripts,
+        reloads,
         banner,
         accepting,
         tasks,

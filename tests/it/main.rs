@@ -12,6 +12,7 @@ mod bot;
 mod chat;
 mod config;
 mod config_domains;
+mod config_reload;
 mod console;
 mod console_queue;
 mod console_sessions;
