@@ -26,6 +26,8 @@ pub enum Command {
     Chat(Chat),
     /// Pings answered by the server (XEP-0199)
     Iq(Iq),
+    /// Presence of one user to all others, who must be its contacts
+    Presence(Presence),
     /// The chat workload through a relay that copies bytes: the ceiling of this machine and of this tool
     RelayLimit(RelayLimit),
     /// The relay itself (started by relay-limit)
@@ -165,6 +167,17 @@ pub struct Iq {
     pub target: Target,
     /// Pings under way at once, per user
     #[arg(long, default_value_t = 8)]
+    pub window: u64,
+    #[command(flatten)]
+    pub timing: Timing,
+}
+
+#[derive(Args)]
+pub struct Presence {
+    #[command(flatten)]
+    pub target: Target,
+    /// Changes under way at once
+    #[arg(long, default_value_t = 4)]
     pub window: u64,
     #[command(flatten)]
     pub timing: Timing,

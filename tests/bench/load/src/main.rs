@@ -57,6 +57,7 @@ async fn work(command: Command) -> Result<()> {
         Command::Idle(args) => workload::idle::run(args).await,
         Command::Chat(args) => workload::chat::run(args).await,
         Command::Iq(args) => workload::iq::run(args).await,
+        Command::Presence(args) => workload::presence::run(args).await,
         Command::RelayLimit(args) => workload::relay::run(args).await,
         Command::RelayServe(args) => workload::relay::serve(args).await,
     }

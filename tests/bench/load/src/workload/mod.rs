@@ -4,4 +4,5 @@ pub mod chat;
 pub mod idle;
 pub mod iq;
 pub mod login;
+pub mod presence;
 pub mod relay;
