@@ -162,18 +162,18 @@ async fn apply(
     account: &Arc<Account>,
     change: Change,
 ) -> Result<Changed, RosterError> {
-    let roster = load(store, account).await?;
-    let plan = plan(&roster, change)?;
-    let roster = match &plan.write {
-        None => roster,
+    let before = load(store, account).await?;
+    let plan = plan(&before, change)?;
+    let now = match &plan.write {
+        None => before.clone(),
         Some(write) => {
-            let now = Arc::new(written(store, account.bare(), &roster, write).await?);
+            let now = Arc::new(written(store, account.bare(), &before, write).await?);
             keep(account, &now);
             now
         }
     };
     if let Some(state) = account.lock() {
-        show(&state, &roster, &plan);
+        show(&state, (&before, &now), &plan);
     }
     Ok(plan.changed)
 }
@@ -211,7 +211,7 @@ async fn written(
 }
 
 /// What the owner's resources see of a change, in the order of RFC 6121 §3.1.6: the stanza, then the push.
-fn show(state: &State, roster: &Roster, plan: &Plan) {
+fn show(state: &State, (before, now): (&Roster, &Roster), plan: &Plan) {
     if let Some((stanza, audience)) = &plan.deliver {
         let there = |resource: &&Resource| {
             resource.priority.is_some() && (*audience == Audience::Available || resource.interested)
@@ -224,14 +224,15 @@ fn show(state: &State, roster: &Roster, plan: &Plan) {
         return;
     }
     match &plan.write {
-        Some(Write::Put(item)) => push(state, &Pushed::Item(item), roster.version()),
-        Some(Write::Remove(jid)) => push(state, &Pushed::Removed(jid), roster.version()),
-        Some(Write::Import { items, replace }) => {
-            for item in items.iter().filter(|item| item.listed) {
-                push(state, &Pushed::Item(item), roster.version());
+        Some(Write::Put(item)) => push(state, &Pushed::Item(item), now.version()),
+        Some(Write::Remove(jid)) => push(state, &Pushed::Removed(jid), now.version()),
+        Some(Write::Import { items, .. }) => {
+            for gone in before.listed().filter(|item| now.get(&item.jid).is_none()) {
+                push(state, &Pushed::Removed(&gone.jid), now.version());
             }
-            // Which ones went is known from what they were: those who look see it at their next login.
-            let _ = replace;
+            for item in items.iter().filter(|item| item.listed) {
+                push(state, &Pushed::Item(item), now.version());
+            }
         }
         None => {}
     }
