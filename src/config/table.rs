@@ -147,7 +147,7 @@ options! {
     LOGIN_TIME: "login_time", Kind::Number(Unit::Seconds, 1, 600), SESSION, Some("30"), Live, "0.1",
         "Seconds from the connection to a bound resource.";
     MAX_UNAUTHENTICATED_PER_ADDRESS: "max_unauthenticated_per_address", Kind::Number(Unit::Count, 1, 1_000_000), SESSION, Some("256"), Live, "0.1",
-        "How many connections from one address may be on their way to a login at the same time.";
+        "How many connections from one address (of IPv6: one /64 network) may be on their way to a login at the same time.";
     MAX_STANZA_SIZE_BEFORE_AUTH: "max_stanza_size_before_auth", Kind::Number(Unit::Bytes, 1024, MIB), SESSION, Some("10000"), Live, "0.1",
         "The largest element that a client may send before it has logged in.";
     MAX_STANZA_SIZE: "max_stanza_size", Kind::Number(Unit::Bytes, 10_000, 64 * MIB), SESSION, Some("262144"), Live, "0.1",

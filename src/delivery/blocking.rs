@@ -15,22 +15,9 @@ use crate::directory::{Account, BlockChange, BlockError, Blocks, Item, Resource,
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::services::{BlockLists, Waits};
+use crate::stanza::roster::Roster;
 use crate::stanza::{Condition, Stanza, StanzaError};
 use crate::store::{Store, StoreError};
-
-/// A block list before and after a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Changed {
-    before: Blocks,
-    after: Blocks,
-}
-
-impl Changed {
-    /// Whether it blocks `peer`, who was not blocked before.
-    fn blocks(&self, owner: &Jid, peer: &Jid) -> bool {
-        !self.before.cover(owner, peer) && self.after.cover(owner, peer)
-    }
-}
 
 /// Whether the recipient, whose state this is, blocks the sender.
 pub(super) fn blocked(state: &State, stanza: &Stanza) -> bool {
@@ -71,13 +58,14 @@ pub(super) async fn know(store: &Store, account: &Account) {
 }
 
 /// For the holder of the turn: stores a change, puts it in force and tells the sessions that have asked for the list
-/// (XEP-0191 §3.3). The last two are one step under the account's mutex: what comes behind the push obeys it.
+/// (XEP-0191 §3.3). The last two are one step under the account's mutex: what comes behind the push obeys it. Gives the
+/// presence that others are to see because of it.
 async fn apply(
     store: &Store,
     clock: &Clock,
-    account: &Account,
+    account: &Arc<Account>,
     change: &BlockChange,
-) -> Result<Changed, StoreError> {
+) -> Result<Vec<Stanza>, StoreError> {
     let owner = account.bare().as_str();
     if !learn(store, account).await? {
         return Err(StoreError::NotFound);
@@ -87,12 +75,17 @@ async fn apply(
         BlockChange::Unblock(jids) => store.block_remove(owner, Some(jids)).await?,
         BlockChange::UnblockAll => store.block_remove(owner, None).await?,
     }
+    // The change stands, whether or not those can be found who see it.
+    let roster = super::roster::load(store, account)
+        .await
+        .inspect_err(|error| tracing::error!(%owner, %error, "a block is not shown to contacts"))
+        .unwrap_or_default();
     let mut state = account.lock().ok_or(StoreError::Closed)?;
     let before = state.blocks().cloned().unwrap_or_default();
     let after = before.after(change);
     account.set_blocks(&mut state, Some(after.clone()));
     push(clock, &state, change);
-    Ok(Changed { before, after })
+    Ok(shown(account.bare(), &state, &roster, (&before, &after)))
 }
 
 fn fault(error: &StoreError) -> BlockError {
@@ -118,17 +111,30 @@ fn push(clock: &Clock, state: &State, change: &BlockChange) {
     }
 }
 
-/// The presence that a change calls for. Directed presence is taken back, and not given again (RFC 6121 §4.6).
-fn shown(account: &Account, state: &State, changed: &Changed) -> Vec<Stanza> {
-    let owner = account.bare();
+/// The presence that a change calls for: who sees the user and is blocked now sees it go, who is blocked no longer sees it as it
+/// is (XEP-0191 §3.3, §3.4). Directed presence is taken back, and not given again.
+fn shown(
+    owner: &Jid,
+    state: &State,
+    roster: &Roster,
+    (before, after): (&Blocks, &Blocks),
+) -> Vec<Stanza> {
+    let gone = |peer: &Jid| !before.cover(owner, peer) && after.cover(owner, peer);
+    let back = |peer: &Jid| before.cover(owner, peer) && !after.cover(owner, peer);
     let mut stanzas = Vec::new();
     for resource in state.resources() {
-        let directed = resource
-            .told
-            .take_directed_to(|to| changed.blocks(owner, to));
-        for to in directed {
-            stanzas.push(addressed(Stanza::presence("unavailable"), resource, to));
+        let mut hides = resource.told.take_directed_to(gone);
+        if let Some(presence) = &resource.presence {
+            hides.retain(|to| {
+                let contact = roster.get(to.bare_str());
+                !contact.is_some_and(|item| item.subscription.from)
+            });
+            hides.extend(roster.subscribers().filter(|to| gone(to)).cloned());
+            let shows = roster.subscribers().filter(|to| back(to));
+            stanzas.extend(shows.map(|to| addressed(presence.clone(), resource, to.clone())));
         }
+        let hides = hides.into_iter();
+        stanzas.extend(hides.map(|to| addressed(Stanza::presence("unavailable"), resource, to)));
     }
     stanzas
 }
@@ -170,11 +176,13 @@ impl Delivery {
     /// The list is as it was.
     pub async fn block(self: &Rc<Self>, jid: &Jid, change: BlockChange) -> Result<(), BlockError> {
         let (store, clock) = (self.store.clone(), self.clock.clone());
-        let changed = self.in_turn(jid, |account| async move {
+        let shown = self.in_turn(jid, |account| async move {
             apply(&store, &clock, &account, &change).await
         });
-        let changed = changed.await?;
-        self.show_change(jid, &changed);
+        // Past the router, which shows nothing of this user to whom it blocks. Contacts elsewhere wait for federation.
+        for presence in shown.await? {
+            self.deliver(presence);
+        }
         Ok(())
     }
 
@@ -201,18 +209,6 @@ impl Delivery {
             Ok(state.blocked(account.bare(), &peer))
         })
         .await
-    }
-
-    /// Those who see the user's presence and are blocked now see it go; those who are not blocked any more see it as it is
-    /// (XEP-0191 §3.3, §3.4).
-    fn show_change(self: &Rc<Self>, jid: &Jid, changed: &Changed) {
-        let Some(account) = self.directory.find(jid.bare_str()) else {
-            return;
-        };
-        let shown = account.lock().map(|state| shown(&account, &state, changed));
-        for presence in shown.into_iter().flatten() {
-            self.deliver(presence);
-        }
     }
 
     /// Does something in the account's turn and waits for it.

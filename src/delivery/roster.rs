@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Delivery, place};
+use super::{Delivery, blocking, place};
 use crate::directory::{Account, Resource, State};
 use crate::jid::Jid;
 use crate::roster::{
@@ -114,7 +114,9 @@ impl Rosters for LocalRosters {
                 {
                     let requests = roster.requests().filter_map(|item| item.request.as_ref());
                     for request in requests.filter_map(|bytes| Stanza::from_bytes(bytes).ok()) {
-                        place::give(&resource.outbox, request);
+                        if !blocking::blocked(&state, &request) {
+                            place::give(&resource.outbox, request);
+                        }
                     }
                 }
                 Ok(())
@@ -140,7 +142,10 @@ impl Rosters for LocalRosters {
 }
 
 /// The roster, kept with the account while somebody is there to need it.
-async fn load(store: &Store, account: &Arc<Account>) -> Result<Arc<Roster>, RosterError> {
+pub(super) async fn load(
+    store: &Store,
+    account: &Arc<Account>,
+) -> Result<Arc<Roster>, RosterError> {
     let kept = account.lock().and_then(|state| state.roster().cloned());
     if let Some(roster) = kept {
         return Ok(roster);

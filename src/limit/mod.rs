@@ -10,7 +10,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Counts something per address: connections that have not logged in yet. Shared by all workers.
+/// Bits of an IPv6 address that its network's owner chooses freely.
+const IPV6_HOST_BITS: u32 = 64;
+
+/// Counts something per address: connections that have not logged in yet. Shared by all workers. IPv6 addresses count by
+/// their first 64 bits: whoever has one has all the others of that network (RFC 6177 §2), and could use each but once.
 #[derive(Clone, Default)]
 pub struct PerAddress(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
@@ -21,9 +25,10 @@ pub struct Counted {
 }
 
 impl PerAddress {
-    /// Counts one more for `address`, unless it has `most` already.
+    /// Counts one more for `address`, unless it has `most` already. An IPv4 address mapped to IPv6 counts as itself.
     #[must_use]
     pub fn count(&self, address: IpAddr, most: usize) -> Option<Counted> {
+        let address = counted_as(address);
         let mut counts = self.0.lock();
         if counts.get(&address).copied().unwrap_or_default() >= most {
             return None;
@@ -40,6 +45,17 @@ impl PerAddress {
     #[must_use]
     pub fn addresses(&self) -> usize {
         self.0.lock().len()
+    }
+}
+
+/// The address itself, or of its IPv6 network.
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & (u128::MAX << IPV6_HOST_BITS);
+            IpAddr::V6(network.into())
+        }
     }
 }
 
@@ -71,5 +87,26 @@ mod tests {
         assert!(counts.count(address, 2).is_some());
         drop(second);
         assert_eq!(counts.addresses(), 0);
+    }
+
+    /// Many addresses of one IPv6 network are one peer; many IPv4 addresses are many, mapped or not.
+    #[test]
+    fn t06_an_ipv6_network_counts_as_one_address() {
+        let counts = PerAddress::default();
+        let count = |text: &str| counts.count(text.parse().unwrap(), 2);
+        let (one, two) = (count("2001:db8:0:1::1"), count("2001:db8:0:1:ffff::2"));
+        assert!(one.is_some() && two.is_some());
+        assert!(count("2001:db8:0:1:8000::").is_none());
+        let next = [count("2001:db8:0:2::1"), count("2001:db8:0:2::2")];
+        assert!(next.iter().all(Option::is_some), "the next network");
+        assert_eq!(counts.addresses(), 2);
+        drop(one);
+        assert!(count("2001:db8:0:1::3").is_some());
+        drop((two, next));
+        assert_eq!(counts.addresses(), 0);
+        let mapped = [count("::ffff:192.0.2.1"), count("192.0.2.1")];
+        assert!(mapped.iter().all(Option::is_some));
+        assert!(count("::ffff:192.0.2.1").is_none());
+        assert!(count("::ffff:192.0.2.2").is_some());
     }
 }

@@ -105,8 +105,7 @@ impl<L: Serve> Listener<L> {
         }
         let settings = (self.peer_settings)(peer.ip());
         let most = settings.max_unauthenticated_per_address;
-        let Some(unauthenticated) = self.unauthenticated.count(peer.ip().to_canonical(), most)
-        else {
+        let Some(unauthenticated) = self.unauthenticated.count(peer.ip(), most) else {
             self.counters.connections_refused.one();
             tracing::info!(%peer, most, "too many connections of this address have not logged in");
             return Ok(());

@@ -74,7 +74,7 @@ impl Router {
         };
         let shows = event.peer.kind == PeerKind::Internal
             && stanza.kind() == Kind::Presence
-            && matches!(stanza.type_(), "" | "unavailable");
+            && matches!(stanza.type_(), "" | "unavailable" | "probe");
         let (true, Some(from), Some(to)) = (shows, stanza.from(), stanza.to()) else {
             return false;
         };

@@ -31,7 +31,10 @@ xmpp_listener {
 }
 control_listener { Listen "stanzad.sock" {} }
 Domain "localhost" { XMPP_Role = "server" }
-scriptlet "scriptlet" { script "dialplan" { source = "dialplan" } }
+scriptlet "scriptlet" {
+  script "dialplan" { source = "dialplan" }
+  script "xmpp-presence" { source = "msys.xmpp.presence" }
+}
 CONF
 cat >"$scratch/make-account" <<'MAKE'
 #!/bin/sh

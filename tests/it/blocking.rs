@@ -488,3 +488,83 @@ fn no_message_comes_behind_the_push() {
     }
     assert!(desk.next_within(PATIENCE / 100).unwrap().is_none());
 }
+
+/// Contacts see a block as going away and its end as coming back; between the two they see nothing, and who was asked for a
+/// subscription meanwhile is not asked again.
+#[test]
+fn contacts_see_a_block_as_going_away() {
+    let setup = Setup::new().workers(4).config(
+        "scriptlet \"scriptlet\" { script \"presence\" { source = \"msys.xmpp.presence\" } }\n",
+    );
+    let server = setup.start();
+    server.users(&["alice", "bob"]);
+    let mut alice = online(&server, "alice");
+    let mut bob = online(&server, "bob");
+    let presence = |from: &'static str, type_: Option<&'static str>| {
+        move |element: &Element| {
+            element.name() == "presence"
+                && element.attr("from") == Some(from)
+                && element.attr("type") == type_
+        }
+    };
+    for (seer, seen, request) in [("alice", "bob", true), ("bob", "alice", false)] {
+        let (asks, grants) = match request {
+            true => (&mut alice, &mut bob),
+            false => (&mut bob, &mut alice),
+        };
+        asks.send(&format!(
+            "<presence type='subscribe' to='{seen}@localhost'/>"
+        ))
+        .unwrap();
+        grants
+            .expect("request", |element| {
+                element.attr("type") == Some("subscribe")
+            })
+            .unwrap();
+        grants
+            .send(&format!(
+                "<presence type='subscribed' to='{seer}@localhost'/>"
+            ))
+            .unwrap();
+        asks.expect("presence", |element| {
+            element.name() == "presence" && element.attr("type").is_none()
+        })
+        .unwrap();
+    }
+    heard(&mut bob);
+    set(&mut alice, "block", &["bob@localhost"]);
+    bob.expect(
+        "unavailable",
+        presence("alice@localhost/desk", Some("unavailable")),
+    )
+    .unwrap();
+    alice.send("<presence><show>dnd</show></presence>").unwrap();
+    let mut phone = at(&server, "alice", "phone");
+    phone.send("<presence type='unavailable'/>").unwrap();
+    heard(&mut phone);
+    heard(&mut alice);
+    let came = heard(&mut bob);
+    assert!(came.is_empty(), "{came:?}");
+    // A login shows him nothing either, nor her anything of him.
+    bob.close().unwrap();
+    let mut bob = online(&server, "bob");
+    let came = heard(&mut bob);
+    assert!(
+        !came
+            .iter()
+            .any(|element| element.to_string().contains("alice")),
+        "{came:?}"
+    );
+    let came = heard(&mut alice);
+    assert!(
+        !came
+            .iter()
+            .any(|element| element.to_string().contains("bob")),
+        "{came:?}"
+    );
+    set(&mut alice, "unblock", &["bob@localhost"]);
+    let back = bob
+        .expect("presence", presence("alice@localhost/desk", None))
+        .unwrap();
+    assert!(back.to_string().contains("dnd"), "as it is now: {back}");
+}
