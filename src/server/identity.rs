@@ -80,6 +80,13 @@ impl Tls {
         Ok(Tls { listens, certified })
     }
 
+    /// Whether that certificate is among these.
+    pub(crate) fn has(&self, certificate: &Certified) -> bool {
+        self.certified
+            .iter()
+            .any(|have| have.fingerprint == certificate.fingerprint)
+    }
+
     /// The settings of the `Listen` at that place in the configuration.
     pub(crate) fn of(&self, listen: usize) -> Option<Arc<ServerSettings>> {
         self.listens.get(listen).cloned()

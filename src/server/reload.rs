@@ -113,7 +113,15 @@ impl Reloader {
         common.set_log_level(&held);
         common.set_memory_limits(&held);
         common.config.store(held);
-        common.tls.store(Arc::new(tls));
+        let tls = Arc::new(tls);
+        let old = common.tls.swap(tls.clone());
+        for certificate in tls.certified.iter().filter(|new| !old.has(new)) {
+            tracing::info!(
+                "now in force: the certificate of {}, SHA-256 {}",
+                certificate.domain,
+                certificate.fingerprint
+            );
+        }
         Ok(Reloaded { config, changes })
     }
 }

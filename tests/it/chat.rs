@@ -3,71 +3,22 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Client, Ended, Login, Server, Told};
+use crate::harness::{Client, Ended, Login, Program, Server};
 
-/// A chat that goes on while the test looks on.
-struct Chat {
-    child: Child,
-    input: Option<ChildStdin>,
-    shown: Told,
-}
-
-impl Chat {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let shown = Told::new("stanzactl chat");
-        shown.follow(child.stdout.take().unwrap());
-        Self {
-            input: child.stdin.take(),
-            child,
-            shown,
-        }
-    }
-
-    /// alice, with `to` and options behind.
-    fn alice(server: &Server, more: &[&str]) -> Self {
-        let args = ["chat", "alice@localhost", "--password-stdin"];
-        let mut chat = Self::start(&mut server.ctl_command(&[&args, more].concat()));
-        chat.say("secret");
-        chat.shown.wait("a login", |line| {
-            line.starts_with("alice@localhost is online")
-        });
-        chat
-    }
-
-    fn say(&mut self, line: &str) {
-        let input = self.input.as_mut().unwrap();
-        writeln!(input, "{line}").unwrap();
-    }
-
-    fn sees(&self, text: &str) -> String {
-        self.shown.wait(text, |line| line.contains(text))
-    }
-
-    /// Ends its input, and waits for its end.
-    fn end(mut self) -> Ended {
-        self.input.take();
-        let mut stderr = String::new();
-        let mut told = self.child.stderr.take().unwrap();
-        told.read_to_string(&mut stderr).unwrap();
-        let code = self.child.wait().unwrap().code();
-        self.shown.wait_closed();
-        Ended {
-            code,
-            stdout: self.shown.all().join("\n"),
-            stderr,
-        }
-    }
+/// alice, with `to` and options behind.
+fn alice(server: &Server, more: &[&str]) -> Program {
+    let args = ["chat", "alice@localhost", "--password-stdin"];
+    let mut chat = Program::start(&mut server.ctl_command(&[&args, more].concat()));
+    chat.say("secret");
+    chat.shown.wait("a login", |line| {
+        line.starts_with("alice@localhost is online")
+    });
+    chat
 }
 
 /// A whole conversation at once.
@@ -120,7 +71,7 @@ fn two_users_talk() {
     let server = Server::start();
     server.users(&["alice", "bob"]);
     let mut bob = Client::online(&Login::direct(server.direct(), "bob")).unwrap();
-    let mut alice = Chat::alice(&server, &[]);
+    let mut alice = alice(&server, &[]);
     alice.say("nobody is named");
     alice.sees("to whom?");
     alice.say("bob@localhost: hello <bob> & \"all\"");
@@ -220,12 +171,11 @@ fn wrong_passwords_and_domains_are_told_with_what_to_do() {
 fn a_server_that_goes_is_told() {
     let mut server = Server::start();
     server.users(&["alice"]);
-    let alice = Chat::alice(&server, &[]);
+    let mut chat = alice(&server, &[]);
     server.signal(Signal::TERM);
     server.wait();
-    let mut ended = alice;
-    ended.child.wait().unwrap();
-    let ended = ended.end();
+    chat.wait();
+    let ended = chat.end();
     assert_eq!(ended.code, Some(3));
     assert_eq!(
         ended.stderr,
@@ -233,10 +183,10 @@ fn a_server_that_goes_is_told() {
     );
 
     server.restart();
-    let mut alice = Chat::alice(&server, &[]);
+    let mut chat = alice(&server, &[]);
     server.kill();
-    alice.child.wait().unwrap();
-    let ended = alice.end();
+    chat.wait();
+    let ended = chat.end();
     assert_eq!(ended.code, Some(3));
     assert!(
         ended
@@ -252,7 +202,7 @@ fn t110_what_a_peer_writes_does_not_reach_the_terminal_s_control() {
     let server = Server::start();
     server.users(&["alice", "bob"]);
     let mut bob = Client::online(&Login::direct(server.direct(), "bob")).unwrap();
-    let mut alice = Chat::alice(&server, &[]);
+    let mut alice = alice(&server, &[]);
     alice.say("bob@localhost: hi");
     let to = bob.message().unwrap().attr("from").unwrap().to_owned();
     bob.say(
@@ -306,9 +256,9 @@ fn t123_a_certificate_that_nobody_vouches_for_gets_no_password() {
             ])
             .args(["--password-stdin", "--connect", &connect])
             .args(more);
-        let mut chat = Chat::start(&mut command);
-        // It may have given up before it is told.
-        let _ = chat.input.as_mut().unwrap().write_all(b"secret\nhello\n");
+        let mut chat = Program::start(&mut command);
+        chat.say("secret");
+        chat.say("hello");
         chat.end()
     };
     let ended = elsewhere(&[]);

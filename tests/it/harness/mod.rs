@@ -4,13 +4,15 @@
 
 mod client;
 mod peer;
+mod program;
 mod scram;
 mod server;
 mod tls;
 
 pub use client::Client;
 pub use peer::{Login, Mechanism, Via};
-pub use server::{Ended, Server, Setup, Told, stanzad};
+pub use program::Program;
+pub use server::{Ended, Server, Setup, copy_tree, stanzad};
 pub use tls::connection;
 
 use std::time::Duration;

@@ -461,7 +461,8 @@ impl From<Output> for Ended {
     }
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+/// Copies a directory and what is in it.
+pub fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
