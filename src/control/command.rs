@@ -6,6 +6,7 @@ mod queue;
 mod script;
 mod session;
 
+use super::completion::SHELLS;
 use super::shape::{Answer, Arg, ArgKind};
 
 /// What a command does; one per row of [`COMMANDS`].
@@ -59,6 +60,8 @@ pub(super) enum Verb {
     Trace,
     /// Chats as a user.
     Chat,
+    /// Prints a shell's completion script.
+    Completion,
     /// Stops the daemon.
     Shutdown,
 }
@@ -218,7 +221,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::UserAdd,
         name: "user add",
-        args: &[USER, PASSWORD],
+        args: &[Arg { from: None, ..USER }, PASSWORD],
         answer: Answer::Record(&["jid"]),
         help: "Makes a user",
         manual: "",
@@ -294,6 +297,22 @@ pub const COMMANDS: &[Command] = &[
             is printed; at the end of its input it goes when the server has everything. It speaks TLS or not at all: it \
             believes the certificates that the daemon names on its console, else those that the system's certification \
             authorities vouch for; with `--fingerprint` that certificate and no other.",
+    },
+    Command {
+        verb: Verb::Completion,
+        name: "completion",
+        args: &[Arg {
+            name: "shell",
+            kind: ArgKind::Choice(SHELLS),
+            optional: false,
+            from: None,
+            help: "whose script to print",
+        }],
+        answer: Answer::Text("script"),
+        help: "Prints what a shell needs to complete these commands",
+        manual: "Needs no daemon. In `~/.bashrc`: `source <(stanzactl completion bash)`. In `~/.zshrc`, behind `compinit`: \
+            `source <(stanzactl completion zsh)`. In `config.fish`: `stanzactl completion fish | source`. Addresses and names of scripts \
+            are asked of the running daemon when you press Tab.",
     },
     Command {
         verb: Verb::Shutdown,

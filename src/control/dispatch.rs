@@ -37,6 +37,7 @@ pub(super) async fn run<B: Backend>(
     request: &Request,
 ) -> Result<Outcome, Fault> {
     Ok(match verb {
+        Verb::Completion => Outcome::Record(local::completion(request)),
         Verb::Help => Outcome::Rows(local::help(request)?),
         Verb::Version => Outcome::Record(json!({ "version": env!("CARGO_PKG_VERSION") })),
         Verb::Summary => Outcome::Record(value(backend.summary().await?)?),

@@ -3,19 +3,23 @@
 use serde_json::{Value, json};
 
 use super::command::{COMMANDS, Command, Verb};
+use super::completion;
 use super::protocol::{Fault, Reply, Request};
 
 impl Command {
     /// Whether a daemon must answer; else [`answer_here`] does.
     #[must_use]
     pub fn needs_daemon(&self) -> bool {
-        self.verb != Verb::Help
+        !matches!(self.verb, Verb::Help | Verb::Completion)
     }
 }
 
 /// The whole answer of a command that needs no daemon.
 #[must_use]
 pub fn answer_here(request: &Request) -> Vec<Reply> {
+    if Command::find(&request.command).is_some_and(|command| command.verb == Verb::Completion) {
+        return vec![Reply::Done(completion(request))];
+    }
     match help(request) {
         Ok(rows) => {
             let rows = rows.into_iter().map(Reply::Row);
@@ -23,6 +27,12 @@ pub fn answer_here(request: &Request) -> Vec<Reply> {
         }
         Err(fault) => vec![fault.into_reply()],
     }
+}
+
+/// A shell's script; which shells there are has been checked.
+pub(super) fn completion(request: &Request) -> Value {
+    let shell = request.args.get("shell").map_or("", String::as_str);
+    json!({ "script": completion::script(shell) })
 }
 
 /// Every command, or those that begin with the words asked for.

@@ -7,6 +7,7 @@
 mod backend;
 mod client;
 mod command;
+mod completion;
 mod dispatch;
 mod listener;
 mod local;

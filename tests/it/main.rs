@@ -14,6 +14,7 @@ mod config;
 mod config_domains;
 mod config_reload;
 mod console;
+mod console_completion;
 mod console_queue;
 mod console_sessions;
 mod crash;
