@@ -26,7 +26,9 @@ fn option(arg: &Arg) -> Option<(String, bool)> {
     match arg.kind {
         ArgKind::Secret => Some((format!("--{}-stdin", arg.name), false)),
         ArgKind::Count | ArgKind::Setting(_) => Some((format!("--{}", arg.name), true)),
-        ArgKind::Address | ArgKind::Word | ArgKind::Choice(_) | ArgKind::Rest => None,
+        ArgKind::Address | ArgKind::Word | ArgKind::File | ArgKind::Choice(_) | ArgKind::Rest => {
+            None
+        }
     }
 }
 
@@ -81,6 +83,7 @@ fn common() -> String {
                 (ArgKind::Choice(words), _) => {
                     format!("    '{name}':{at}:) found=({}) ;;\n", words.join(" "))
                 }
+                (ArgKind::File, _) => format!("    '{name}':{at}:) files=yes ;;\n"),
                 (_, Some((source, key))) => {
                     format!("    '{name}':{at}:) _stanzactl_values {key} {source} ;;\n")
                 }
@@ -118,13 +121,13 @@ fn fish() -> String {
 fn fish_words() -> String {
     let mut rules = String::new();
     for (word, help) in first_words() {
-        rules += &fish_rule(0, "", word, help);
-        rules += &fish_rule(0, "help", word, help);
+        rules += &fish_rule(0, "", &offer(word), help);
+        rules += &fish_rule(0, "help", &offer(word), help);
     }
     for (group, _) in GROUPS {
         for (word, command) in Command::of_group(group) {
-            rules += &fish_rule(0, group, word, command.help);
-            rules += &fish_rule(0, &format!("help {group}"), word, command.help);
+            rules += &fish_rule(0, group, &offer(word), command.help);
+            rules += &fish_rule(0, &format!("help {group}"), &offer(word), command.help);
         }
     }
     rules
@@ -135,8 +138,9 @@ fn fish_args(command: &Command) -> String {
     let mut rules = String::new();
     for (at, arg) in placed(command) {
         let what = match (arg.kind, arg.from) {
-            (ArgKind::Choice(words), _) => quoted(&words.join(" ")),
-            (_, Some((source, key))) => format!("'(__stanzactl_values {key} {source})'"),
+            (ArgKind::Choice(words), _) => format!("-a {}", quoted(&words.join(" "))),
+            (ArgKind::File, _) => "-F".to_owned(),
+            (_, Some((source, key))) => format!("-a '(__stanzactl_values {key} {source})'"),
             _ => continue,
         };
         rules += &fish_rule(at, command.name, &what, arg.help);
@@ -160,10 +164,14 @@ fn fish_args(command: &Command) -> String {
     rules
 }
 
+fn offer(word: &str) -> String {
+    format!("-a {word}")
+}
+
 /// Offers `what` where `at` words follow `before`.
 fn fish_rule(at: usize, before: &str, what: &str, help: &str) -> String {
     let help = quoted(help);
-    format!("complete -c stanzactl -n '__stanzactl_at {at} {before}' -a {what} -d {help}\n")
+    format!("complete -c stanzactl -n '__stanzactl_at {at} {before}' {what} -d {help}\n")
 }
 
 /// Text between single quotes, for fish.

@@ -54,6 +54,7 @@ fn bash_completes_commands_and_options() {
     assert_eq!(offered("stanzactl summary --j"), ["--json"]);
     assert_eq!(offered("stanzactl nonsense "), [""; 0]);
     assert_eq!(offered("stanzactl --socket Cargo.t"), ["Cargo.toml"]);
+    assert_eq!(offered("stanzactl config check Cargo.t"), ["Cargo.toml"]);
     for command in stanzad::control::COMMANDS {
         let words = command.name;
         let (before, last) = words.rsplit_once(' ').unwrap_or(("", words));
