@@ -33,4 +33,12 @@ function attendant.answer(asked, welcome, status)
   return xmpp.DONE
 end
 
+-- Shows the address to a session that has become available, if its user has it as a contact and may see it.
+function attendant.greet(session, address, status)
+  local item = roster.get(session:jid():bare(), address)
+  if item and (item.subscription == "both" or item.subscription:find("^to")) then
+    send(address .. RESOURCE, session:jid():get(), nil, status)
+  end
+end
+
 return attendant

@@ -415,6 +415,9 @@ function bot.serve(options)
     subscription_recv = function(_, asked)
       return attendant.answer(asked, true, self.status)
     end,
+    initial_presence = function(session)
+      attendant.greet(session, self.address, self.status)
+    end,
     ring = ring,
     init = function()
       timer.after(1, "bot.ring")

@@ -242,6 +242,13 @@ function fanout.serve(given)
   for name in pairs(lists) do
     names[#names + 1] = name
   end
+  local function greet(session)
+    for _, contact in ipairs(roster.contacts(session:jid():bare()) or {}) do
+      if lists[contact] then
+        attendant.greet(session, contact)
+      end
+    end
+  end
   xmpp.registerModule("fanout", {
     filters = { route = { kind = "message", to = names }, subscription_recv = { to = names, priority = 10 } },
     route = function(_, message)
@@ -252,6 +259,7 @@ function fanout.serve(given)
       local list = lists[asked:to():bare()]
       return list and attendant.answer(asked, may_write(list, asked:from()))
     end,
+    initial_presence = #names > 0 and greet or nil,
   })
   return lists
 end

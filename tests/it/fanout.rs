@@ -122,6 +122,13 @@ fn a_list_refuses_strangers_and_swallows_what_comes_back() {
 
     // A list is no stranger to who may write to it, and one to who may not.
     for (client, wanted) in [(&mut eve, "unsubscribed"), (&mut bob, "subscribed")] {
+        // Who has asked for the roster hears about subscriptions.
+        client
+            .ask(
+                "roster",
+                "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>",
+            )
+            .unwrap();
         client
             .send("<presence type='subscribe' to='team@localhost'/>")
             .unwrap();
