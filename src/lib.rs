@@ -28,6 +28,7 @@ pub mod delivery;
 pub mod script;
 pub mod services;
 
+pub mod accounts;
 pub mod stream;
 
 pub mod client;

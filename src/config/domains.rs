@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::pattern::Pattern;
-use super::settings::{Certificate, Domain, Role};
+use super::settings::{Certificate, Domain, Registration, Role};
 
 /// `Domain "/regex/"`: what it says of the domains that it matches.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct DomainPattern {
     pub name: String,
     /// Ours or not; `None`: it does not say.
     pub role: Option<Role>,
+    /// Who may make an account by a client; `None`: it does not say.
+    pub(super) registration: Option<Registration>,
     /// The certificate of these domains; `None`: it does not say; `Some(None)`: the listener's.
     pub(super) certificate: Option<Option<Certificate>>,
     pub(super) pattern: Pattern,
@@ -32,10 +34,16 @@ pub(super) struct Domains {
     /// In the order of the file: the first that sets an option wins.
     pub(super) patterns: Vec<DomainPattern>,
     places: HashMap<String, usize>,
+    /// Of those for which nothing says it.
+    registration: Registration,
 }
 
 impl Domains {
-    pub(super) fn new(named: Vec<Domain>, patterns: Vec<DomainPattern>) -> Domains {
+    pub(super) fn new(
+        named: Vec<Domain>,
+        patterns: Vec<DomainPattern>,
+        registration: Registration,
+    ) -> Domains {
         let places = named
             .iter()
             .enumerate()
@@ -45,6 +53,7 @@ impl Domains {
             named,
             patterns,
             places,
+            registration,
         }
     }
 
@@ -62,6 +71,17 @@ impl Domains {
         let named = self.named.iter().map(|domain| domain.role);
         let patterns = self.patterns.iter().map(|pattern| pattern.role);
         !named.chain(patterns).any(|role| role == Some(Role::Server))
+    }
+
+    /// Who may make an account at `name` by a client.
+    pub(super) fn registration(&self, name: &str) -> Registration {
+        match self.own(name) {
+            Some(domain) => domain.registration,
+            None => self
+                .matching(name)
+                .find_map(|pattern| pattern.registration)
+                .unwrap_or(self.registration),
+        }
     }
 
     /// The certificate of `name`; `None`: the listener's.

@@ -39,7 +39,7 @@ pub use fault::Severity;
 pub use reference::reference;
 pub use settings::{
     Certificate, ControlListen, Domain, Drain, Limits, Listen, LogLevel, Mechanism, OnError,
-    PeerSettings, Role, Script, ScriptDir, ScriptLimits, ThreadPool, TlsMode,
+    PeerSettings, Registration, Role, Script, ScriptDir, ScriptLimits, ThreadPool, TlsMode,
 };
 pub use show::Shown;
 pub use source::{BUILT_IN, Location, Origin, SEARCHED, Source};
@@ -204,6 +204,12 @@ impl Config {
     #[must_use]
     pub fn certificate_of(&self, domain: &str) -> Option<&Certificate> {
         self.settings.domains.certificate(domain)
+    }
+
+    /// Who may make an account at `domain` (as a [`crate::jid::Jid`] spells it) by a client.
+    #[must_use]
+    pub fn registration_of(&self, domain: &str) -> Registration {
+        self.settings.domains.registration(domain)
     }
 
     /// The scripts, in the order in which they run.

@@ -11,7 +11,8 @@ use super::place::Place;
 use super::scope::{Chain, Scope};
 use super::settings::{
     Certificate, ControlListen, Domain, Drain, Limits, Listen, LogLevel, Mechanism, OnError,
-    PeerSettings, Role, Script, ScriptDir, ScriptLimits, Settings, ThreadPool, TlsMode,
+    PeerSettings, Registration, Role, Script, ScriptDir, ScriptLimits, Settings, ThreadPool,
+    TlsMode,
 };
 use super::source::{Files, Source};
 use super::table::{self, Opt};
@@ -53,7 +54,11 @@ impl<'a> Resolver<'a> {
                 .filter_map(|(listener, listen)| self.xmpp_listen(listener, listen))
                 .collect(),
             control_listens: self.control_listens(&data_dir),
-            domains: Domains::new(self.domains(), self.domain_patterns()),
+            domains: Domains::new(
+                self.domains(),
+                self.domain_patterns(),
+                registration(&global),
+            ),
             scripts: self.scripts(),
             limits: limits(&global),
             script_limits: script_limits(&global),
@@ -177,6 +182,7 @@ impl<'a> Resolver<'a> {
             domains.push(Domain {
                 name: name.to_owned(),
                 role: role(&chain),
+                registration: registration(&chain),
                 certificate: self.certificate(&chain),
             });
         }
@@ -194,6 +200,7 @@ impl<'a> Resolver<'a> {
                 Some(DomainPattern {
                     name: scope.name.clone(),
                     role: role(&own),
+                    registration: own.found(&table::REGISTRATION).map(|_| registration(&own)),
                     certificate: certified.then(|| self.certificate(&chain)),
                     pattern: scope.pattern.clone()?,
                 })
@@ -244,6 +251,13 @@ impl<'a> Resolver<'a> {
     }
 }
 
+fn registration(chain: &Chain<'_>) -> Registration {
+    chain
+        .text(&table::REGISTRATION)
+        .and_then(|word| Registration::from_name(&word))
+        .unwrap_or(Registration::Closed)
+}
+
 fn peer_settings(chain: &Chain<'_>) -> PeerSettings {
     let plain = chain.value(&table::AUTH_PLAIN_PARAMETERS).is_some();
     let scram = plain || chain.value(&table::AUTH_SCRAM_PARAMETERS).is_some();
@@ -269,6 +283,9 @@ fn peer_settings(chain: &Chain<'_>) -> PeerSettings {
         max_stanza_size_before_auth: count(chain, &table::MAX_STANZA_SIZE_BEFORE_AUTH),
         max_stanza_size: count(chain, &table::MAX_STANZA_SIZE),
         max_depth: count(chain, &table::MAX_DEPTH),
+        registrations_per_hour: Some(small(chain.number(&table::REGISTRATIONS_PER_HOUR)))
+            .filter(|most| *most > 0),
+        registration_without_tls: chain.switch(&table::REGISTRATION_WITHOUT_TLS),
     }
 }
 
@@ -283,6 +300,7 @@ fn limits(global: &Chain<'_>) -> Limits {
         private_max_size: count(global, &table::PRIVATE_MAX_SIZE),
         private_max_elements: global.number(&table::PRIVATE_MAX_ELEMENTS),
         vcard_max_size: count(global, &table::VCARD_MAX_SIZE),
+        registration_min_name: count(global, &table::REGISTRATION_MIN_NAME),
         scram_iterations: small(global.number(&table::SCRAM_ITERATIONS)),
         max_stanzas_per_turn: count(global, &table::MAX_STANZAS_PER_TURN),
         max_handshakes_per_turn: count(global, &table::MAX_HANDSHAKES_PER_TURN),

@@ -67,6 +67,18 @@ pub enum Role {
     Client,
 }
 
+/// Who may make an account by a client (XEP-0077).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Registration {
+    /// Nobody.
+    #[default]
+    Closed,
+    /// Who shows an invite.
+    Invite,
+    /// Everybody.
+    Open,
+}
+
 /// Gives an enumeration its words: one list for parsing, printing and the manual.
 macro_rules! words {
     ($type:ident { $( $variant:ident = $word:literal ),* $(,)? }) => {
@@ -116,6 +128,11 @@ words!(Mechanism {
 words!(OnError {
     Continue = "continue",
     Reject = "reject",
+});
+words!(Registration {
+    Closed = "closed",
+    Invite = "invite",
+    Open = "open",
 });
 words!(Role {
     Server = "server",
@@ -201,6 +218,10 @@ pub struct PeerSettings {
     pub max_stanza_size: usize,
     /// Nesting of elements after login.
     pub max_depth: usize,
+    /// Tries to register from one address within an hour; `None`: no limit.
+    pub registrations_per_hour: Option<u32>,
+    /// Whether an account may be registered without TLS.
+    pub registration_without_tls: bool,
 }
 
 /// One socket of the console.
@@ -221,6 +242,8 @@ pub struct Domain {
     pub name: String,
     /// Ours or not.
     pub role: Option<Role>,
+    /// Who may make an account by a client.
+    pub registration: Registration,
     /// Its own certificate; `None`: the listener's.
     pub certificate: Option<Certificate>,
 }
@@ -274,6 +297,8 @@ pub struct Limits {
     pub private_max_elements: u64,
     /// Bytes of a vCard.
     pub vcard_max_size: usize,
+    /// Characters of a registered name.
+    pub registration_min_name: usize,
     /// For new passwords.
     pub scram_iterations: u32,
     /// Stanzas of one session per turn of its worker.

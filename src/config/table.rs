@@ -2,7 +2,7 @@
 //! `docs/config-reference.md`. Names are Momentum's where Momentum has one.
 
 use super::place::{Effect, Place};
-use super::settings::{LogLevel, Mechanism, OnError, Role, TlsMode};
+use super::settings::{LogLevel, Mechanism, OnError, Registration, Role, TlsMode};
 use super::syntax::{Node, Scalar, Span};
 use super::value::{Kind, Unit, Value, read};
 
@@ -160,6 +160,14 @@ options! {
         "server: this daemon serves the domain and its users log in here. client: streams to that domain are allowed (without effect so far).";
     XMPP_DIALBACK_SECRET: "XMPP_Dialback_Secret", Kind::Secret, &[Place::Domain], None, Live, "0.1",
         "The secret of server dialback (XEP-0185), without effect so far. It is never shown.";
+    REGISTRATION: "Registration", Kind::Word(Registration::WORDS), &[Place::Global, Place::Domain], Some("closed"), Live, "0.1",
+        "Who may make an account by a client (XEP-0077). closed: nobody; invite: who shows a token of `stanzactl invite create`; open: everybody. Users change their password and remove their account in any case.";
+    REGISTRATION_MIN_NAME: "registration_min_name", Kind::Number(Unit::Count, 1, 64), GLOBAL, Some("2"), Live, "0.1",
+        "Characters that a registered name has at least.";
+    REGISTRATIONS_PER_HOUR: "registrations_per_hour", Kind::NumberOr(Unit::Count, 1, 1_000_000, "no limit"), SESSION, Some("10"), Live, "0.1",
+        "How often clients at one address (IPv6: one /64) may try to register within an hour. Failures count.";
+    REGISTRATION_WITHOUT_TLS: "registration_without_tls", Kind::Bool, SESSION, Some("false"), Live, "0.1",
+        "Whether an account may be registered over a stream without TLS, where everybody on the way reads the password.";
     CONCURRENCY: "Concurrency", Kind::NumberOr(Unit::Count, 1, 1024, "one per core"), &[Place::ThreadPool], Some("0"), Restart, "0.1",
         "The number of worker threads.";
     SOURCE: "source", Kind::Text, &[Place::Script], None, Live, "0.1",

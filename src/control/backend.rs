@@ -25,6 +25,17 @@ pub trait Backend: 'static {
         &self,
         domain: Option<&str>,
     ) -> impl Future<Output = Result<Vec<UserRow>, Refused>>;
+    /// Makes an invite to a domain, or to the first; it is for so many users, and good for so many hours.
+    fn invite_create(
+        &self,
+        domain: Option<&str>,
+        uses: u32,
+        hours: u32,
+    ) -> impl Future<Output = Result<NewInvite, Refused>>;
+    /// Every invite.
+    fn invite_list(&self) -> impl Future<Output = Result<Vec<InviteRow>, Refused>>;
+    /// Revokes an invite.
+    fn invite_revoke(&self, id: &str) -> impl Future<Output = Result<(), Refused>>;
     /// Every session, or those of a user, a resource or a domain.
     fn session_list(
         &self,
@@ -147,6 +158,38 @@ pub struct UserRow {
     pub sessions: usize,
     /// How many messages wait in the spool.
     pub waiting: u64,
+}
+
+/// `invite create`. It shows the token, so it has no `Debug`.
+#[derive(Clone, Serialize)]
+pub struct NewInvite {
+    /// The invite's name.
+    pub id: String,
+    /// What whoever registers shows.
+    pub token: String,
+    /// The same as a link that clients open (XEP-0445).
+    pub uri: String,
+    /// Where it lets somebody register.
+    pub domain: String,
+    /// For how many users.
+    pub uses: u32,
+    /// When it ends, in the format of XEP-0082.
+    pub expires: String,
+}
+
+/// `invite list`.
+#[derive(Clone, Debug, Serialize)]
+pub struct InviteRow {
+    /// The invite's name.
+    pub id: String,
+    /// Where it lets somebody register.
+    pub domain: String,
+    /// For how many users still.
+    pub uses: u32,
+    /// When it was made, in the format of XEP-0082.
+    pub created: String,
+    /// When it ends, likewise.
+    pub expires: String,
 }
 
 /// `user delete`, `session kick`.
@@ -407,6 +450,9 @@ pub enum Refused {
     /// The reason is too long, or not one line.
     #[error("this reason cannot be sent: one line of at most 500 characters")]
     BadReason,
+    /// There is no such invite.
+    #[error("there is no invite `{0}`")]
+    NoSuchInvite(String),
     /// The password is empty, too long, or has characters that no client could send.
     #[error("this password cannot be used: {0}")]
     BadPassword(Failure),
@@ -448,6 +494,7 @@ impl Refused {
             Refused::NoSuchScript { .. } => "no-such-script",
             Refused::NotQueued(_) => "not-queued",
             Refused::BadReason => "bad-reason",
+            Refused::NoSuchInvite(_) => "no-such-invite",
             Refused::BadPassword(_) => "bad-password",
             Refused::Scripts { .. } => "scripts",
             Refused::Configuration { .. } => "configuration",

@@ -2,6 +2,7 @@
 
 mod block;
 mod config;
+mod invite;
 mod queue;
 mod script;
 mod session;
@@ -26,6 +27,12 @@ pub(super) enum Verb {
     UserDelete,
     /// Lists users.
     UserList,
+    /// Makes an invite.
+    InviteCreate,
+    /// Lists invites.
+    InviteList,
+    /// Revokes an invite.
+    InviteRevoke,
     /// Lists sessions.
     SessionList,
     /// Ends sessions.
@@ -161,6 +168,7 @@ const CHAT: &[Arg] = &[
 /// The first words of commands that have two, with a line for each.
 pub const GROUPS: &[(&str, &str)] = &[
     ("user", "Users who may log in here"),
+    ("invite", "Who may register"),
     ("session", "Who is logged in"),
     ("block", "Whom users do not hear from"),
     ("config", "What the configuration says"),
@@ -256,6 +264,9 @@ pub const COMMANDS: &[Command] = &[
         help: "Lists users, how many sessions each has and how many messages wait",
         manual: "",
     },
+    invite::CREATE,
+    invite::LIST,
+    invite::REVOKE,
     session::LIST,
     session::KICK,
     block::LIST,

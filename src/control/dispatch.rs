@@ -13,6 +13,9 @@ use crate::observe::trace::{Record, Watch};
 
 /// Rows that a listing gives when nobody says how many.
 const LISTED: usize = 1000;
+/// How long an invite is good for if nothing is said.
+const WEEK_HOURS: u32 = 168;
+
 /// The longest reason that a client is given.
 const REASON_CHARS: usize = 500;
 
@@ -59,6 +62,19 @@ pub(super) async fn run<B: Backend>(
         Verb::UserList => {
             let domain = optional_address(request, "domain")?;
             rows(backend.user_list(domain.as_ref().map(Jid::domain)).await?)?
+        }
+        Verb::InviteCreate => {
+            let domain = optional_address(request, "domain")?;
+            let uses = count(request, "uses").unwrap_or(1);
+            let hours = count(request, "hours").unwrap_or(WEEK_HOURS);
+            let domain = domain.as_ref().map(Jid::domain);
+            Outcome::Record(value(backend.invite_create(domain, uses, hours).await?)?)
+        }
+        Verb::InviteList => rows(backend.invite_list().await?)?,
+        Verb::InviteRevoke => {
+            let id = argument(request, "id");
+            backend.invite_revoke(id).await?;
+            Outcome::Record(json!({ "id": id }))
         }
         Verb::SessionList => {
             let of = optional_address(request, "jid")?;
@@ -206,6 +222,11 @@ fn value<T: Serialize>(data: T) -> Result<Value, Fault> {
 /// An argument whose presence `protocol::parse` has checked.
 fn argument<'r>(request: &'r Request, name: &str) -> &'r str {
     request.args.get(name).map_or("", String::as_str)
+}
+
+/// A number, whose form `protocol::parse` has checked.
+fn count(request: &Request, name: &str) -> Option<u32> {
+    request.args.get(name)?.parse().ok()
 }
 
 fn address(given: &str) -> Result<Jid, Refused> {

@@ -22,8 +22,8 @@ mod tests;
 
 pub use backend::{
     Backend, CertificateRow, ChangeRow, ConfigReport, Deleted, Failure, HandlerRow, HookRow,
-    Listening, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow,
-    SessionRow, SettingReport, SettingRow, Summary, Thrown, UserRow,
+    InviteRow, Listening, NewInvite, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded,
+    ScriptPage, ScriptRow, SessionRow, SettingReport, SettingRow, Summary, Thrown, UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
 pub use command::{COMMANDS, Command, GROUPS};

@@ -50,6 +50,27 @@ impl Backend for OneUser {
         let ours = domain.is_none_or(|domain| domain == "localhost");
         Ok(if ours { vec![row] } else { Vec::new() })
     }
+    async fn invite_create(
+        &self,
+        domain: Option<&str>,
+        uses: u32,
+        hours: u32,
+    ) -> Result<NewInvite, Refused> {
+        Ok(NewInvite {
+            id: "a1".to_owned(),
+            token: "a1b2".to_owned(),
+            uri: String::new(),
+            domain: domain.unwrap_or("localhost").to_owned(),
+            uses,
+            expires: format!("in {hours} hours"),
+        })
+    }
+    async fn invite_list(&self) -> Result<Vec<InviteRow>, Refused> {
+        Ok(Vec::new())
+    }
+    async fn invite_revoke(&self, id: &str) -> Result<(), Refused> {
+        Err(Refused::NoSuchInvite(id.to_owned()))
+    }
     async fn session_list(&self, _: Option<&Jid>) -> Result<Vec<SessionRow>, Refused> {
         Ok(Vec::new())
     }
@@ -179,6 +200,13 @@ fn complaint(mut replies: Vec<Reply>) -> Complaint {
     match replies.pop() {
         Some(Reply::Error(complaint)) => complaint,
         other => panic!("expected an error, got {other:?}"),
+    }
+}
+
+fn done(mut replies: Vec<Reply>) -> Value {
+    match replies.pop() {
+        Some(Reply::Done(value)) => value,
+        other => panic!("expected an object, got {other:?}"),
     }
 }
 
@@ -324,6 +352,26 @@ fn socket_has_its_mode_and_goes_with_the_listener() {
         assert!(matches!(second, BindError::InUse { .. }), "{second}");
         drop(listener);
         assert!(!path.exists());
+    });
+}
+
+#[test]
+fn invites_have_their_defaults_and_their_complaint() {
+    with_console(OneUser::default(), |path| {
+        let made = done(ask(&path, "invite create", &[]));
+        assert_eq!(made["uses"], 1);
+        assert_eq!(made["expires"], "in 168 hours");
+        let options = [("domain", "example.org"), ("uses", "5"), ("hours", "2")];
+        let made = done(ask(&path, "invite create", &options));
+        assert_eq!(
+            (&made["domain"], &made["uses"]),
+            (&"example.org".into(), &5.into())
+        );
+        assert_eq!(made["expires"], "in 2 hours");
+        let zero = ask(&path, "invite create", &[("uses", "0")]);
+        assert_eq!(complaint(zero).code, "bad-argument");
+        let gone = ask(&path, "invite revoke", &[("id", "zz")]);
+        assert_eq!(complaint(gone).code, "no-such-invite");
     });
 }
 

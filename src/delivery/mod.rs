@@ -360,14 +360,4 @@ impl Delivery {
             drop(guard);
         });
     }
-
-    /// Tells live accounts that a user was made or deleted.
-    pub fn user_changed(directory: &Directory, bare: &str) {
-        if let Some(account) = directory.find(bare)
-            && let Some(mut state) = account.lock()
-        {
-            state.set_known(None);
-            account.set_blocks(&mut state, None);
-        }
-    }
 }

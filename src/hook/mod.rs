@@ -15,6 +15,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -68,6 +69,8 @@ pub struct Peer {
     pub told: Arc<Told>,
     /// The user's live state, for clients: whom the user blocks.
     pub account: Option<Arc<Account>>,
+    /// Set when its account is gone by its own wish: the session ends with `not-authorized` once its answers are written.
+    pub revoked: AtomicBool,
     /// `sess.vars`: plain data that scripts keep with the session across generations. Bounded by the script engine.
     pub vars: Mutex<serde_json::Map<String, serde_json::Value>>,
 }

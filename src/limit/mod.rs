@@ -1,8 +1,10 @@
 //! Caps on what peers may make us hold: connections per address, bytes in all.
 
 mod memory;
+mod rate;
 
 pub use memory::{Charge, Memory, NEWCOMER_BYTES, Newcomer};
+pub use rate::Rate;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

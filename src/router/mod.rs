@@ -364,6 +364,7 @@ fn internal_peer(jid: Jid) -> Arc<Peer> {
         tls: None,
         told: Arc::new(Told::default()),
         account: None,
+        revoked: false.into(),
         vars: parking_lot::Mutex::default(),
     })
 }

@@ -8,18 +8,18 @@ use tokio::sync::oneshot;
 use super::banner::Banner;
 use super::reload::Reloads;
 use super::{Common, Workers, blocks, queue, scripts, sessions, settings};
+use crate::accounts::{AccountError, Token};
 use crate::control::{
-    Backend, CertificateRow, ConfigReport, Deleted, HookRow, Listening, QueueRow, QueueStanza,
-    QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow, SessionRow, SettingReport, Summary,
-    Thrown, UserRow,
+    Backend, CertificateRow, ConfigReport, Deleted, HookRow, InviteRow, Listening, NewInvite,
+    QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow, SessionRow,
+    SettingReport, Summary, Thrown, UserRow,
 };
-use crate::delivery::Delivery;
-use crate::directory::{BlockChange, Closing};
+use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::Registry;
-use crate::sasl::{Credentials, SALT_BYTES};
+use crate::sasl::Secret;
 use crate::script::{self, Report};
-use crate::store::StoreError;
+use crate::stanza::format_time;
 
 /// How long a worker may take to tell what it knows.
 const ASK_TIME: Duration = Duration::from_secs(2);
@@ -77,29 +77,22 @@ impl Console {
         }
     }
 
-    /// SCRAM keys of a password, derived off the control thread.
-    async fn derive(&self, password: &str) -> Result<Credentials, Refused> {
-        let iterations = self.common.config.load().limits().scram_iterations;
-        let mut salt = [0u8; SALT_BYTES];
-        self.common.clock.random(&mut salt);
-        let password = password.to_owned();
-        let derived =
-            tokio::task::spawn_blocking(move || Credentials::derive(&password, iterations, &salt))
-                .await;
-        match derived {
-            Ok(Ok(credentials)) => Ok(credentials),
-            Ok(Err(error)) => Err(Refused::BadPassword(error.into())),
-            Err(error) => Err(Refused::Failed(error.into())),
-        }
+    fn iterations(&self) -> u32 {
+        self.common.config.load().limits().scram_iterations
     }
 }
 
-fn refused(jid: &Jid, error: StoreError) -> Refused {
+fn refused(jid: &Jid, error: AccountError) -> Refused {
     match error {
-        StoreError::Exists => Refused::Exists(jid.clone()),
-        StoreError::NotFound => Refused::NoSuchUser(jid.clone()),
+        AccountError::Exists => Refused::Exists(jid.clone()),
+        AccountError::NotFound => Refused::NoSuchUser(jid.clone()),
+        AccountError::Password(error) => Refused::BadPassword(error.into()),
         error => Refused::Failed(error.into()),
     }
+}
+
+fn secret(password: &str) -> Secret {
+    Secret::new(password.as_bytes())
 }
 
 pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Refused {
@@ -143,39 +136,27 @@ impl Backend for Console {
 
     async fn user_add(&self, jid: &Jid, password: &str) -> Result<(), Refused> {
         self.check(jid)?;
-        let credentials = self.derive(password).await?;
-        self.common
-            .store
-            .user_create(jid, credentials)
+        let accounts = &self.common.accounts;
+        accounts
+            .create(jid, secret(password), self.iterations())
             .await
-            .map_err(|error| refused(jid, error))?;
-        Delivery::user_changed(&self.common.directory, jid.bare_str());
-        Ok(())
+            .map_err(|error| refused(jid, error))
     }
 
     async fn user_passwd(&self, jid: &Jid, password: &str) -> Result<(), Refused> {
         self.check(jid)?;
-        let credentials = self.derive(password).await?;
-        self.common
-            .store
-            .user_set_credentials(jid.bare_str(), credentials)
+        let accounts = &self.common.accounts;
+        accounts
+            .change_password(jid, secret(password), self.iterations(), None)
             .await
-            .map_err(|error| refused(jid, error))?;
-        // Whoever logged in with the old password is out (T33).
-        sessions::close(&self.common, jid, &Closing::Revoked);
-        Ok(())
+            .map_err(|error| refused(jid, error))
     }
 
     async fn user_delete(&self, jid: &Jid) -> Result<Deleted, Refused> {
         self.check(jid)?;
-        self.common
-            .store
-            .user_delete(jid.bare_str())
-            .await
-            .map_err(|error| refused(jid, error))?;
-        Delivery::user_changed(&self.common.directory, jid.bare_str());
+        let removed = self.common.accounts.remove(jid, None).await;
         Ok(Deleted {
-            sessions_closed: sessions::close(&self.common, jid, &Closing::Revoked),
+            sessions_closed: removed.map_err(|error| refused(jid, error))?,
         })
     }
 
@@ -196,6 +177,53 @@ impl Backend for Console {
             });
         }
         Ok(rows)
+    }
+
+    async fn invite_create(
+        &self,
+        domain: Option<&str>,
+        uses: u32,
+        hours: u32,
+    ) -> Result<NewInvite, Refused> {
+        let first = self.served().into_iter().next().unwrap_or_default();
+        let given = domain.unwrap_or(&first);
+        let jid = Jid::new(given).map_err(|source| Refused::BadAddress {
+            given: given.to_owned(),
+            source,
+        })?;
+        self.check(&jid)?;
+        let domain = jid.domain();
+        let made = self.common.accounts.invite(domain, uses, hours).await;
+        let Token { invite, token } = made.map_err(failed)?;
+        let token = String::from_utf8_lossy(token.expose()).into_owned();
+        Ok(NewInvite {
+            uri: format!("xmpp:{domain}?register;preauth={token}"),
+            id: invite.id,
+            token,
+            domain: invite.domain,
+            uses,
+            expires: format_time(invite.expires_at),
+        })
+    }
+
+    async fn invite_list(&self) -> Result<Vec<InviteRow>, Refused> {
+        let invites = self.common.store.invites().await.map_err(failed)?;
+        let rows = invites.into_iter().map(|invite| InviteRow {
+            id: invite.id,
+            domain: invite.domain,
+            uses: invite.uses,
+            created: format_time(invite.created_at),
+            expires: format_time(invite.expires_at),
+        });
+        Ok(rows.collect())
+    }
+
+    async fn invite_revoke(&self, id: &str) -> Result<(), Refused> {
+        match self.common.store.invite_revoke(id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refused::NoSuchInvite(id.to_owned())),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     async fn session_list(&self, of: Option<&Jid>) -> Result<Vec<SessionRow>, Refused> {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::Common;
 use super::host::Host;
-use crate::config::Config;
+use crate::config::{Config, PeerSettings};
 use crate::delivery::{Delivery, LocalRosters, Settings};
 use crate::directory::About;
 use crate::hook::{Band, Bus, POINTS, Point};
@@ -18,7 +18,7 @@ use crate::observe::Activity;
 use crate::router::{Router, SendQueue};
 use crate::script::{self, Engine};
 use crate::services;
-use crate::session::{self, Buffers, Login, Session, Shared};
+use crate::session::{self, Buffers, Login, LoginParts, LoginRules, Session, Shared};
 use crate::stream::{self, AcceptContext};
 
 /// A worker's local state.
@@ -79,6 +79,7 @@ impl Local {
             &services::Parts {
                 clock: common.clock.clone(),
                 store: common.store.clone(),
+                accounts: common.accounts.clone(),
                 config: config.clone(),
                 directory: common.directory.clone(),
                 blocks: delivery.clone(),
@@ -145,6 +146,14 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+fn rules(config: &Config, settings: &PeerSettings) -> LoginRules {
+    LoginRules {
+        iterations: config.limits().scram_iterations,
+        min_name: config.limits().registration_min_name,
+        registrations_per_hour: settings.registrations_per_hour,
+    }
+}
+
 impl Serve for Local {
     fn serve(self: &Rc<Self>, accepted: Accepted<Local>) {
         tokio::task::spawn_local(serve(self.clone(), accepted));
@@ -195,9 +204,13 @@ async fn negotiate(
     let login = Rc::new(Login::new(
         id,
         about,
-        local.shared.router.delivery().clone(),
-        (common.store.clone(), common.clock.clone()),
-        common.config.load().limits().scram_iterations,
+        LoginParts {
+            delivery: local.shared.router.delivery().clone(),
+            store: common.store.clone(),
+            accounts: common.accounts.clone(),
+            clock: common.clock.clone(),
+        },
+        rules(&common.config.load(), &settings),
     ));
     let context = AcceptContext {
         settings: settings.clone(),

@@ -31,6 +31,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::accounts::Accounts;
 use crate::config::{Config, Diagnostics, LogLevel, ScriptDir, Source};
 use crate::delivery::Turns;
 use crate::directory::Directory;
@@ -58,6 +59,7 @@ pub(crate) struct Common {
     pub(crate) config: ArcSwap<Config>,
     pub(crate) options: Options,
     pub(crate) store: Store,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) traces: Arc<Registry>,

@@ -15,6 +15,7 @@ use super::banner::{Banner, Socket};
 use super::identity::{Tls, TlsError};
 use super::local::Local;
 use super::{Common, Options, Workers, backend, host, memory, reload, watchdog};
+use crate::accounts::Accounts;
 use crate::config::{Config, Diagnostics};
 use crate::control;
 use crate::delivery::Turns;
@@ -157,11 +158,17 @@ fn common(options: Options, config: Arc<Config>) -> Result<Common, StartError> {
         })?;
     let tls = Tls::load(&config)?;
     let memory = Arc::new(Memory::default());
+    let directory = Arc::new(Directory::new(memory.clone()));
     Ok(Common {
         config: ArcSwap::new(config),
         options,
+        accounts: Arc::new(Accounts::new(
+            store.clone(),
+            directory.clone(),
+            clock.clone(),
+        )),
         store,
-        directory: Arc::new(Directory::new(memory.clone())),
+        directory,
         turns: Arc::new(Turns::default()),
         traces: Arc::new(Registry::default()),
         counters: Arc::new(Counters::default()),

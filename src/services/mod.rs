@@ -9,6 +9,7 @@ mod rfc6121_session;
 mod xep0030_disco;
 mod xep0049_private;
 mod xep0054_vcard;
+mod xep0077_register;
 mod xep0092_version;
 mod xep0115_caps;
 mod xep0191_blocking;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::directory::{BlockChange, BlockError, Blocks, Directory};
 use crate::hook::{Band, Bus, Peer, Point};
@@ -122,6 +124,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where users and their documents are.
     pub store: Store,
+    /// Changes and removes users.
+    pub accounts: Arc<Accounts>,
     /// The configuration in force.
     pub config: Rc<dyn Fn() -> Arc<Config>>,
     /// Who is online.
@@ -136,6 +140,7 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
     let Parts {
         clock,
         store,
+        accounts,
         config,
         directory,
         blocks,
@@ -146,6 +151,10 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
         Rc::new(xep0202_time::Time::new(clock.clone())),
         Rc::new(rfc6121_session::Session),
         Rc::new(xep0049_private::Private::new(store.clone(), config.clone())),
+        Rc::new(xep0077_register::Register::new(
+            accounts.clone(),
+            config.clone(),
+        )),
         Rc::new(xep0054_vcard::Vcard::new(store.clone(), config.clone())),
         Rc::new(xep0191_blocking::Blocking::new(blocks.clone())),
     ];

@@ -2,48 +2,64 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Registered;
+use crate::accounts::{AccountError, Accounts};
 use crate::delivery::{BindError, Delivery};
 use crate::directory::About;
 use crate::jid::Jid;
 use crate::net::Clock;
-use crate::sasl::{Credentials, PlainWork, ScramKeys, Unknown};
+use crate::sasl::{Credentials, PlainWork, ScramKeys, Secret, Unknown};
 use crate::stanza::{Condition, StanzaError};
 use crate::store::Store;
-use crate::stream::{AuthFailure, Authenticate, LocalFuture};
+use crate::stream::{AuthFailure, Authenticate, LocalFuture, NewAccount};
 
 /// The name of the secret that makes up salts for users who do not exist (T25).
 const SALT_SECRET: &str = "unknown-user-salts";
+
+/// What a login works with.
+#[derive(Clone)]
+pub struct LoginParts {
+    /// Binds resources.
+    pub delivery: Rc<Delivery>,
+    /// Where users are.
+    pub store: Store,
+    /// Makes users.
+    pub accounts: Arc<Accounts>,
+    /// Made-up resources.
+    pub clock: Clock,
+}
+
+/// What the configuration says about logins and registrations.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginRules {
+    /// What users without a record are said to have, and new ones get.
+    pub iterations: u32,
+    /// Characters of a registered name.
+    pub min_name: usize,
+    /// Tries to register from one address; `None`: no limit.
+    pub registrations_per_hour: Option<u32>,
+}
 
 /// One connection's login. If the stream fails after the bind, dropping this takes the resource back.
 pub struct Login {
     id: u64,
     about: About,
-    delivery: Rc<Delivery>,
-    store: Store,
-    clock: Clock,
-    iterations: u32,
+    parts: LoginParts,
+    rules: LoginRules,
     registered: RefCell<Option<Registered>>,
 }
 
 impl Login {
-    /// A login that will bind as session number `id`. `iterations` is what users without a record are said to have.
+    /// A login that will bind as session number `id`.
     #[must_use]
-    pub fn new(
-        id: u64,
-        about: About,
-        delivery: Rc<Delivery>,
-        (store, clock): (Store, Clock),
-        iterations: u32,
-    ) -> Login {
+    pub fn new(id: u64, about: About, parts: LoginParts, rules: LoginRules) -> Login {
         Login {
             id,
             about,
-            delivery,
-            store,
-            clock,
-            iterations,
+            parts,
+            rules,
             registered: RefCell::default(),
         }
     }
@@ -61,7 +77,8 @@ impl Authenticate for Login {
         user: &'a Jid,
     ) -> LocalFuture<'a, Result<Option<Credentials>, AuthFailure>> {
         Box::pin(async move {
-            self.store
+            self.parts
+                .store
                 .user(user.bare_str())
                 .await
                 .map_err(AuthFailure::new)
@@ -71,11 +88,16 @@ impl Authenticate for Login {
     fn unknown<'a>(&'a self, user: &'a Jid) -> LocalFuture<'a, Result<Unknown, AuthFailure>> {
         Box::pin(async move {
             let secret = self
+                .parts
                 .store
                 .secret(SALT_SECRET)
                 .await
                 .map_err(AuthFailure::new)?;
-            Ok(Unknown::new(&secret, user.bare_str(), self.iterations))
+            Ok(Unknown::new(
+                &secret,
+                user.bare_str(),
+                self.rules.iterations,
+            ))
         })
     }
 
@@ -87,6 +109,42 @@ impl Authenticate for Login {
         })
     }
 
+    fn register(&self, account: NewAccount) -> LocalFuture<'_, Result<(), StanzaError>> {
+        Box::pin(async move {
+            let NewAccount {
+                user,
+                password,
+                invite,
+            } = account;
+            self.may_register()?;
+            let rules = (self.rules.iterations, self.rules.min_name);
+            let accounts = &self.parts.accounts;
+            accounts
+                .register(&user, password, invite, rules)
+                .await
+                .map_err(|error| self.not_registered(&error))?;
+            tracing::info!(%user, addr = ?self.about.addr, "a user has registered");
+            Ok(())
+        })
+    }
+
+    fn show_invite(
+        &self,
+        domain: String,
+        token: Secret,
+    ) -> LocalFuture<'_, Result<String, StanzaError>> {
+        Box::pin(async move {
+            self.may_register()?;
+            let shown = self.parts.accounts.show(&domain, &token).await;
+            shown.map_err(|error| match error {
+                // XEP-0445 §5.
+                AccountError::Invite => StanzaError::new(Condition::ItemNotFound)
+                    .with_text("the token is not valid, or no longer"),
+                error => self.not_registered(&error),
+            })
+        })
+    }
+
     fn bind<'a>(
         &'a self,
         user: &'a Jid,
@@ -95,7 +153,7 @@ impl Authenticate for Login {
         Box::pin(async move {
             let jid = self.register(user, wish)?;
             // Nobody whom the user blocks gets through to the session: it begins when that is known.
-            if self.delivery.know(&jid).await.is_err() {
+            if self.parts.delivery.know(&jid).await.is_err() {
                 self.give_back();
                 return Err(StanzaError::new(Condition::InternalServerError));
             }
@@ -105,10 +163,43 @@ impl Authenticate for Login {
 }
 
 impl Login {
+    /// Counts a try, so that names and tokens cannot be guessed one after the other (T25, T37).
+    fn may_register(&self) -> Result<(), StanzaError> {
+        let (Some(addr), Some(most)) = (self.about.addr, self.rules.registrations_per_hour) else {
+            return Ok(());
+        };
+        if self.parts.accounts.may_register(addr.ip(), most) {
+            return Ok(());
+        }
+        tracing::warn!(%addr, "too many registrations from this address");
+        Err(StanzaError::new(Condition::ResourceConstraint)
+            .with_text("too many registrations from your address: try again in an hour"))
+    }
+
+    /// What the client is told.
+    fn not_registered(&self, error: &AccountError) -> StanzaError {
+        match error {
+            AccountError::Exists => StanzaError::new(Condition::Conflict),
+            AccountError::Invite => StanzaError::new(Condition::Forbidden)
+                .with_text("the invite is not valid, or no longer"),
+            AccountError::Name(error) => {
+                StanzaError::new(Condition::NotAcceptable).with_text(error.to_string())
+            }
+            AccountError::Password(error) => {
+                StanzaError::new(Condition::NotAcceptable).with_text(error.to_string())
+            }
+            error => {
+                tracing::error!(addr = ?self.about.addr, %error, "a registration failed");
+                StanzaError::new(Condition::InternalServerError)
+            }
+        }
+    }
+
     fn give_back(&self) {
         if let Some(registered) = self.take() {
             // Nothing was asked of it yet: there is nobody to tell.
             let _ = self
+                .parts
                 .delivery
                 .unbind(&registered.jid, registered.id, &registered.outbox);
         }
@@ -119,7 +210,7 @@ impl Login {
         let resource = match wish {
             Some(wish) => wish,
             None => {
-                made = self.clock.random_id();
+                made = self.parts.clock.random_id();
                 &made
             }
         };
@@ -127,13 +218,14 @@ impl Login {
             .with_resource(resource)
             .map_err(|_| StanzaError::new(Condition::BadRequest))?;
         let mut about = self.about.clone();
-        about.bound_at_ms = self.clock.monotonic_ms();
-        let (outbox, told) =
-            self.delivery
-                .bind(&jid, self.id, about)
-                .map_err(|error| match error {
-                    BindError::TooMany => StanzaError::new(Condition::ResourceConstraint),
-                })?;
+        about.bound_at_ms = self.parts.clock.monotonic_ms();
+        let (outbox, told) = self
+            .parts
+            .delivery
+            .bind(&jid, self.id, about)
+            .map_err(|error| match error {
+                BindError::TooMany => StanzaError::new(Condition::ResourceConstraint),
+            })?;
         *self.registered.borrow_mut() = Some(Registered {
             id: self.id,
             jid: jid.clone(),

@@ -11,7 +11,7 @@ mod turn;
 mod write;
 
 pub use buffers::Buffers;
-pub use login::Login;
+pub use login::{Login, LoginParts, LoginRules};
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -108,6 +108,8 @@ pub struct Session {
     full_since_ms: Option<u64>,
     /// The last overflow of the outbox for which it has asked for what went to the spool.
     caught_up: Option<u64>,
+    /// Its account is gone: it ends when its answers are written, or at this time.
+    leave_by_ms: Option<u64>,
     end: Option<End>,
 }
 
@@ -161,6 +163,7 @@ impl Session {
                 .delivery()
                 .directory()
                 .find(registered.jid.bare_str()),
+            revoked: false.into(),
             vars: parking_lot::Mutex::default(),
         });
         let deadline = shared.timers.deadline();
@@ -183,6 +186,7 @@ impl Session {
             read_at_ms,
             full_since_ms: None,
             caught_up: None,
+            leave_by_ms: None,
             end: None,
         }
     }

@@ -74,6 +74,11 @@ impl Receipts {
         None
     }
 
+    /// Whether nothing waits, neither receipt nor answer.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.gated.is_empty()
+    }
+
     /// Whether the session should read no more for now.
     pub(super) fn is_crowded(&self) -> bool {
         self.waiting.len() > WAITING_MAX || self.gated.len() > WAITING_MAX

@@ -1,9 +1,11 @@
 //! One turn of a session: what happens between two wake-ups.
 
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{End, HELD_MAX, Session};
+use super::{CLOSE_TIME, End, HELD_MAX, Session};
+use crate::directory::Closing;
 use crate::router::{Outcome, Parked, Routed};
 use crate::stanza::{Address, Kind, ParseError, Stanza};
 use crate::stream::StreamCondition;
@@ -26,6 +28,9 @@ impl Session {
             // Receipts that this turn's stanzas made may be ready already; others must be polled once to wake us.
             self.poll_receipts(cx);
             self.poll_write(cx);
+        }
+        if self.end.is_none() && self.is_leaving() {
+            self.leave();
         }
         if self.end.is_none() {
             self.outbox.hold(self.held_bytes());
@@ -51,6 +56,7 @@ impl Session {
             let routed = self.shared.router.resume(at, verdict, event);
             self.settle(routed);
             while self.parked.is_none()
+                && !self.is_leaving()
                 && let Some(stanza) = self.held.pop_front()
             {
                 self.route(stanza);
@@ -104,8 +110,26 @@ impl Session {
         self.paused = self.end.is_none() && !self.may_read();
     }
 
+    fn is_leaving(&self) -> bool {
+        self.peer.revoked.load(Ordering::Relaxed)
+    }
+
+    /// Ends a session whose account is gone, when everything it was told is written, or the time for that is over.
+    fn leave(&mut self) {
+        let now_ms = self.shared.timers.clock().monotonic_ms();
+        let by_ms = *self.leave_by_ms.get_or_insert(after(now_ms, CLOSE_TIME));
+        let written =
+            self.receipts.is_empty() && self.outbox.bytes() == 0 && self.writing.is_idle();
+        if written || now_ms >= by_ms {
+            self.end = Some(End::asked(Closing::Revoked));
+        }
+    }
+
     fn may_read(&self) -> bool {
-        !self.outbox.is_crowded() && !self.receipts.is_crowded() && self.held.len() < HELD_MAX
+        !self.is_leaving()
+            && !self.outbox.is_crowded()
+            && !self.receipts.is_crowded()
+            && self.held.len() < HELD_MAX
     }
 
     /// Cuts `input` into stanzas and routes them; keeps what the turn does not come to.
@@ -274,10 +298,15 @@ impl Session {
             self.end = Some(End::Error(StreamCondition::ConnectionTimeout, None));
             return;
         }
-        let next = [stall_at, idle_at, self.receipts.insure_at_ms()]
-            .into_iter()
-            .flatten()
-            .min();
+        let next = [
+            stall_at,
+            idle_at,
+            self.leave_by_ms,
+            self.receipts.insure_at_ms(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         match next {
             None => self.deadline.disarm(),
             Some(at) => {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Answer, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats};
+use super::{Answer, Invite, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats};
 use crate::jid::Jid;
 use crate::sasl::Credentials;
 use crate::stanza::roster::{Roster, RosterItem};
@@ -26,6 +26,19 @@ pub(super) trait Engine: Send + Sync {
     fn block_add(&self, owner: String, jids: Vec<Jid>) -> Answer<()>;
     /// Those, or all.
     fn block_remove(&self, owner: String, jids: Option<Vec<Jid>>) -> Answer<()>;
+    /// Makes a user and takes one use of an invite to the user's domain, or does neither.
+    fn user_create_invited(
+        &self,
+        bare: Jid,
+        credentials: Credentials,
+        invite: String,
+    ) -> Answer<()>;
+    fn invite_create(&self, invite: Invite) -> Answer<()>;
+    fn invite(&self, id: String) -> Answer<Option<Invite>>;
+    /// The oldest first.
+    fn invites(&self) -> Answer<Vec<Invite>>;
+    fn invite_revoke(&self, id: String) -> Answer<bool>;
+
     fn document_get(
         &self,
         owner: String,
@@ -54,7 +67,7 @@ pub(super) trait Engine: Send + Sync {
     ) -> Answer<Vec<SpoolTotal>>;
     fn spool_rows(&self, owner: String, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>>;
     fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>>;
-    /// Deletes a bounded number of expired spool rows and keys, and tells how many.
+    /// Deletes a bounded number of expired spool rows, keys and invites, and tells how many.
     fn sweep(&self) -> Answer<usize>;
 
     /// Items and version of one moment; empty with version 0 for a roster that never changed.

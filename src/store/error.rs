@@ -81,6 +81,15 @@ pub enum StoreError {
         /// The limit.
         most: u64,
     },
+    /// There are as many invites as allowed.
+    #[error("there are {most} invites already: revoke some")]
+    TooManyInvites {
+        /// The limit.
+        most: u64,
+    },
+    /// There is no such invite any more.
+    #[error("the invite is used up or revoked")]
+    InviteSpent,
     /// The owner of a document may not have more of them. Nothing of that call was kept.
     #[error("the owner has {most} documents already")]
     TooManyDocuments {

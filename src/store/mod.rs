@@ -36,6 +36,9 @@ const BLOCK_ROWS: u64 = 1_000;
 /// The longest name of a document, in bytes.
 pub const DOCUMENT_NAME_BYTES: usize = 1_024;
 
+/// Most invites that wait to be used.
+const INVITES_MAX: u64 = 10_000;
+
 /// Sorts after every character that a key may hold: the end of a prefix's range.
 const AFTER_ANY: char = char::MAX;
 
@@ -166,6 +169,23 @@ pub struct SpoolEntry {
     pub bytes: u64,
 }
 
+/// An invitation to register at a domain (XEP-0445).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// Its name, which is no secret.
+    pub id: String,
+    /// Where it lets somebody register.
+    pub domain: String,
+    /// SHA-256 of its secret.
+    pub hash: [u8; 32],
+    /// How often it may still be used; at least once.
+    pub uses: u32,
+    /// When it was made, in milliseconds since 1970 UTC.
+    pub created_at: i64,
+    /// From when on it is refused, likewise. It is deleted a day later.
+    pub expires_at: i64,
+}
+
 /// What the store has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -266,6 +286,38 @@ impl Store {
     /// Unblocks addresses, or with `None` all of them; those that were not blocked do not matter.
     pub fn block_remove(&self, owner: &str, jids: Option<Vec<Jid>>) -> Answer<()> {
         self.engine.block_remove(owner.to_owned(), jids)
+    }
+
+    /// Makes a user and takes one use of an invite, or does neither. Fails with [`StoreError::Exists`] and
+    /// [`StoreError::InviteSpent`]; whether the invite has expired is looked at when it is shown, not here (XEP-0445).
+    pub fn user_create_invited(
+        &self,
+        bare: &Jid,
+        credentials: Credentials,
+        invite: &str,
+    ) -> Answer<()> {
+        self.engine
+            .user_create_invited(bare.to_bare(), credentials, invite.to_owned())
+    }
+
+    /// Keeps an invite. Fails with [`StoreError::Exists`] (its id is taken), [`StoreError::TooManyInvites`].
+    pub fn invite_create(&self, invite: Invite) -> Answer<()> {
+        self.engine.invite_create(invite)
+    }
+
+    /// An invite, expired or not.
+    pub fn invite(&self, id: &str) -> Answer<Option<Invite>> {
+        self.engine.invite(id.to_owned())
+    }
+
+    /// Every invite, the oldest first.
+    pub fn invites(&self) -> Answer<Vec<Invite>> {
+        self.engine.invites()
+    }
+
+    /// Deletes an invite; the answer says whether it was there.
+    pub fn invite_revoke(&self, id: &str) -> Answer<bool> {
+        self.engine.invite_revoke(id.to_owned())
     }
 
     /// A document of `owner` (a bare JID): of some kind, by its name.
@@ -373,7 +425,7 @@ impl Store {
         self.engine.roster_import(owner.clone(), items, replace)
     }
 
-    /// Deletes a bounded number of expired rows and keys, and tells how many. The store does so by itself once a minute.
+    /// Deletes a bounded number of expired rows, keys and invites, and tells how many. The store does so by itself once a minute.
     pub fn sweep(&self) -> Answer<usize> {
         self.engine.sweep()
     }

@@ -1,6 +1,7 @@
 //! What every engine must do. `store_suite!` makes one test of each case for an engine.
 
 mod documents;
+mod invites;
 mod roster;
 mod spool;
 
@@ -23,6 +24,7 @@ use crate::jid::Jid;
 use crate::sasl::{Credentials, ScramKeys};
 
 pub(super) use documents::{documents_are_bounded, documents_are_their_owners};
+pub(super) use invites::{invites_are_swept_a_day_late, invites_are_used_as_often_as_they_say};
 
 /// Opens the engine under test: the same data each time.
 pub(super) type Open<'a> = &'a dyn Fn(StoreOptions) -> Store;
@@ -36,6 +38,8 @@ macro_rules! store_suite {
             block_lists_are_bounded
             documents_are_their_owners
             documents_are_bounded
+            invites_are_used_as_often_as_they_say
+            invites_are_swept_a_day_late
             the_spool_keeps_order
             the_spool_is_listed_in_pages
             row_numbers_are_never_used_twice

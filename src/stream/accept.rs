@@ -16,11 +16,11 @@ use crate::hook::TlsInfo;
 use crate::jid::Jid;
 use crate::net::tls::{ServerSettings, Tls, TlsError};
 use crate::net::{Clock, Deadline, Timers, Turnstile};
-use crate::sasl::{Credentials, Mechanism, PlainWork, ScramKeys, Unknown};
+use crate::sasl::{Credentials, Mechanism, PlainWork, ScramKeys, Secret, Unknown};
 use crate::stanza::StanzaError;
 use crate::xml::{Element, Frame, Framer, Header, Limits};
 
-use super::negotiate::{Event, Negotiation, Next, Refusal, Rules, StartTls};
+use super::negotiate::{Event, Negotiation, NewAccount, Next, Refusal, Rules, StartTls};
 
 /// Bytes read at once. The buffer is on the stack of the poll, not in the stream's state.
 const READ_BYTES: usize = 4096;
@@ -59,6 +59,22 @@ pub trait Authenticate {
 
     /// Runs the derivation away from the worker.
     fn derive(&self, work: PlainWork) -> LocalFuture<'_, Result<ScramKeys, AuthFailure>>;
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// What the client is told.
+    fn register(&self, account: NewAccount) -> LocalFuture<'_, Result<(), StanzaError>>;
+
+    /// The id of the invite to `domain` that the token belongs to.
+    ///
+    /// # Errors
+    /// What the client is told.
+    fn show_invite(
+        &self,
+        domain: String,
+        token: Secret,
+    ) -> LocalFuture<'_, Result<String, StanzaError>>;
 
     /// Binds `wish` (prepared), or a resource of the server's making, for `user` (a bare JID). Decides what becomes of an
     /// older session with the same resource (RFC 6120 §7.7.2.2).
@@ -181,6 +197,11 @@ fn rules(context: &AcceptContext) -> Rules {
             .iter()
             .find(|domain| domain.role == Some(Role::Server))
             .map(|domain| domain.name.clone()),
+        registration: {
+            let config = context.config.clone();
+            Box::new(move |domain| config.registration_of(domain))
+        },
+        registration_without_tls: settings.registration_without_tls,
         max_bytes: (
             settings.max_stanza_size_before_auth,
             settings.max_stanza_size,
@@ -246,6 +267,12 @@ impl Driver {
                 Next::Derive(work) => Event::Derived(self.derive(work).await),
                 Next::Bind(user, wish) => {
                     Event::Resource(self.context.auth.bind(&user, wish.as_deref()).await)
+                }
+                Next::Register(account) => {
+                    Event::Registered(self.context.auth.register(account).await)
+                }
+                Next::ShowInvite(domain, token) => {
+                    Event::Shown(self.context.auth.show_invite(domain, token).await)
                 }
                 Next::Bound(jid, mechanism) => return self.bound(jid, mechanism).await,
                 Next::End => {

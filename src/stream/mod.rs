@@ -12,4 +12,4 @@ pub use accept::{
     AcceptContext, AcceptError, AuthFailure, Authenticate, Bound, LocalFuture, accept,
 };
 pub use condition::{StreamCondition, stream_error_bytes};
-pub use negotiate::Refusal;
+pub use negotiate::{NewAccount, Refusal};

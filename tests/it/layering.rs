@@ -13,7 +13,7 @@ const TABLE: &[(u8, &[&str])] = &[
     (5, &["router"]),
     (4, &["delivery"]),
     (3, &["script", "services"]),
-    (2, &["stream", "roster"]),
+    (2, &["stream", "accounts", "roster"]),
     (
         1,
         &[

@@ -29,6 +29,7 @@ mod harness;
 mod layering;
 mod live_scripts;
 mod login;
+mod registration;
 mod roster;
 mod script_attacks;
 mod services;

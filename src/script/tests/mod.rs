@@ -284,6 +284,7 @@ fn event(stanza: &Stanza) -> Event {
             tls: None,
             told: Arc::default(),
             account: None,
+            revoked: false.into(),
             vars: parking_lot::Mutex::default(),
         }),
         stanza: Some(stanza.clone()),

@@ -3,6 +3,7 @@
 mod blocks;
 mod connection;
 mod documents;
+mod invites;
 mod kv;
 mod queue;
 mod roster;
@@ -29,7 +30,9 @@ use self::writer::{Op, Write};
 use super::answer::{Reply, answered};
 use super::dir::DataDir;
 use super::engine::Engine;
-use super::{Answer, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats, StoreError, StoreOptions};
+use super::{
+    Answer, Invite, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats, StoreError, StoreOptions,
+};
 use crate::jid::Jid;
 use crate::sasl::Credentials;
 use crate::stanza::roster::{Roster, RosterItem};
@@ -267,6 +270,35 @@ impl Engine for Sqlite {
             Some(jids) => blocks::remove(conn, &owner, &jids),
             None => blocks::delete_owner(conn, &owner),
         })
+    }
+
+    fn user_create_invited(
+        &self,
+        bare: Jid,
+        credentials: Credentials,
+        invite: String,
+    ) -> Answer<()> {
+        let shared = Arc::clone(&self.shared);
+        self.write(0, move |conn| {
+            users::create(conn, &bare, &credentials, (shared.options.now)())?;
+            invites::spend(conn, &invite, &bare)
+        })
+    }
+
+    fn invite_create(&self, invite: Invite) -> Answer<()> {
+        self.write(0, move |conn| invites::create(conn, &invite))
+    }
+
+    fn invite(&self, id: String) -> Answer<Option<Invite>> {
+        self.read(move |conn, _| invites::get(conn, &id))
+    }
+
+    fn invites(&self) -> Answer<Vec<Invite>> {
+        self.read(move |conn, _| invites::list(conn))
+    }
+
+    fn invite_revoke(&self, id: String) -> Answer<bool> {
+        self.write(0, move |conn| invites::revoke(conn, &id))
     }
 
     fn document_get(

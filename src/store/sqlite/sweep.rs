@@ -7,17 +7,33 @@ use super::{StoreError, sql};
 /// Most rows of each table that one batch deletes: waiting writers wait no longer than for these.
 pub(super) const BATCH: usize = 500;
 
-/// Deletes up to [`BATCH`] expired spool rows and as many expired keys.
+/// How long an expired invite stays: who showed it in time may still use it.
+const INVITE_GRACE_MS: i64 = 86_400_000;
+
+/// Deletes up to [`BATCH`] expired spool rows, as many expired keys, and as many invites.
 pub(super) fn batch(conn: &Connection, now: i64) -> Result<usize, StoreError> {
     let limit = BATCH as i64;
-    let sweep = |statement: &str| conn.prepare_cached(statement)?.execute(params![now, limit]);
-    let rows = sweep(
-        "DELETE FROM spool WHERE id IN (SELECT id FROM spool WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-    );
-    let keys =
-        rows.and_then(|rows| {
-            sweep("DELETE FROM kv WHERE key IN (SELECT key FROM kv WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)")
-                .map(|keys| rows.saturating_add(keys))
-        });
-    keys.map_err(sql("sweep what has expired"))
+    let sweeps = [
+        (
+            "DELETE FROM spool WHERE id IN (SELECT id FROM spool WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+            now,
+        ),
+        (
+            "DELETE FROM kv WHERE key IN (SELECT key FROM kv WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+            now,
+        ),
+        (
+            "DELETE FROM invites WHERE id IN (SELECT id FROM invites WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+            now.saturating_sub(INVITE_GRACE_MS),
+        ),
+    ];
+    let mut swept = 0usize;
+    for (statement, before) in sweeps {
+        let rows = conn
+            .prepare_cached(statement)
+            .and_then(|mut sweep| sweep.execute(params![before, limit]))
+            .map_err(sql("sweep what has expired"))?;
+        swept = swept.saturating_add(rows);
+    }
+    Ok(swept)
 }

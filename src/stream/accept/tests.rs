@@ -62,6 +62,18 @@ impl Authenticate for OneUser {
         })
     }
 
+    fn register(&self, _account: NewAccount) -> LocalFuture<'_, Result<(), StanzaError>> {
+        Box::pin(async { Err(StanzaError::new(Condition::NotAllowed)) })
+    }
+
+    fn show_invite(
+        &self,
+        _domain: String,
+        _token: Secret,
+    ) -> LocalFuture<'_, Result<String, StanzaError>> {
+        Box::pin(async { Err(StanzaError::new(Condition::NotAllowed)) })
+    }
+
     fn bind<'a>(
         &'a self,
         user: &'a Jid,

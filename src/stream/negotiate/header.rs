@@ -130,6 +130,13 @@ impl Negotiation {
                 }
                 features.push_str("</mechanisms>");
             }
+            if self.registration().is_some() {
+                // XEP-0077 §6, XEP-0445 §4.
+                features.push_str(
+                    "<register xmlns='http://jabber.org/features/iq-register'/>\
+                     <register xmlns='urn:xmpp:ibr-token:0'/>",
+                );
+            }
             before_auth
         };
         features.push_str(&format!(

@@ -6,14 +6,18 @@
 mod bind;
 mod header;
 mod login;
+mod register;
 mod table;
 
 use std::rc::Rc;
 
+use crate::accounts::Invitation;
+use crate::config::Registration;
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::sasl::{
-    Credentials, Failure, Lookup, Mechanism, PlainCheck, PlainWork, Reply, ScramKeys, Unknown,
+    Credentials, Failure, Lookup, Mechanism, PlainCheck, PlainWork, Reply, ScramKeys, Secret,
+    Unknown,
 };
 use crate::stanza::{Stanza, StanzaError};
 use crate::xml::{self, Element, Header};
@@ -24,6 +28,8 @@ use table::{Answer, Kind, Place};
 const TLS_NS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 const SASL_NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const BIND_NS: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+const REGISTER_NS: &str = "jabber:iq:register";
+const PARS_NS: &str = "urn:xmpp:pars:0";
 const COMPRESS_NS: &str = "http://jabber.org/protocol/compress";
 
 /// Steps of one stream that may fail before it is closed: wrong passwords, refused resources (RFC 6120 §6.4.5 asks for two
@@ -38,6 +44,17 @@ pub(super) enum StartTls {
     Required,
 }
 
+/// An account that somebody asks for.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// Its bare JID, at the stream's domain.
+    pub user: Jid,
+    /// Its password.
+    pub password: Secret,
+    /// The invite, where one is needed or was shown.
+    pub invite: Option<Invitation>,
+}
+
 /// What a listener grants.
 pub(super) struct Rules {
     pub(super) starttls: StartTls,
@@ -47,6 +64,10 @@ pub(super) struct Rules {
     pub(super) serves: Box<dyn Fn(&str) -> bool>,
     /// The domain that speaks when the peer names none of ours.
     pub(super) speaker: Option<String>,
+    /// Who may make an account at a domain.
+    pub(super) registration: Box<dyn Fn(&str) -> Registration>,
+    /// Whether an account may be registered without TLS.
+    pub(super) registration_without_tls: bool,
     /// Bytes of a stanza before and after the login, told to the peer (XEP-0478).
     pub(super) max_bytes: (usize, usize),
     /// More features after the login, as XML.
@@ -77,6 +98,10 @@ pub(super) enum Event {
     Derived(Option<ScramKeys>),
     /// The resource, or why it is refused.
     Resource(Result<Jid, StanzaError>),
+    /// The account is there, or why not.
+    Registered(Result<(), StanzaError>),
+    /// The id of the invite, or why it is no good.
+    Shown(Result<String, StanzaError>),
 }
 
 /// What must happen now; its outcome is the next event.
@@ -93,6 +118,10 @@ pub(super) enum Next {
     Derive(PlainWork),
     /// Bind this user, with the wished resource if it has a wish.
     Bind(Jid, Option<String>),
+    /// Make this account.
+    Register(NewAccount),
+    /// Look at this token of an invite to that domain.
+    ShowInvite(String, Secret),
     /// Done.
     Bound(Jid, Mechanism),
     /// Write what there is, then close: the peer ended the stream.
@@ -134,6 +163,10 @@ enum State {
     Derive(PlainCheck),
     /// The driver binds a resource.
     Binding(Stanza, Mechanism),
+    /// The driver makes an account.
+    Registering(Stanza),
+    /// The driver looks at an invite.
+    Showing(Stanza),
     /// Nothing comes any more.
     Over,
 }
@@ -156,6 +189,10 @@ pub(super) struct Negotiation {
     claimed: Option<Jid>,
     /// Who logged in.
     user: Option<Jid>,
+    /// The invite that was shown and has not been used.
+    invite: Option<String>,
+    /// An account was made on this stream.
+    registered: bool,
     failures: u8,
     failed: Option<FailedLogin>,
 }
@@ -174,6 +211,8 @@ impl Negotiation {
             mechanism: None,
             claimed: None,
             user: None,
+            invite: None,
+            registered: false,
             failures: 0,
             failed: None,
         }
@@ -217,6 +256,8 @@ impl Negotiation {
             (State::Binding(iq, mechanism), Event::Resource(outcome)) => {
                 self.resource(&iq, mechanism, outcome, out)
             }
+            (State::Registering(iq), Event::Registered(outcome)) => self.made(&iq, outcome, out),
+            (State::Showing(iq), Event::Shown(outcome)) => self.shown(&iq, outcome, out),
             // The framer gives a header where one is due and nowhere else, and the driver answers what it was asked.
             _ => self.refuse(
                 StreamCondition::InternalServerError,
@@ -247,6 +288,7 @@ impl Negotiation {
             (Answer::Abort, _) => self.login_failed(Failure::Aborted, out),
             (Answer::NoCompression, _) => self.no_compression(out),
             (Answer::Bind, _) => self.bind(element, out),
+            (Answer::Register, _) => self.register(element, out),
             (Answer::Refuse(condition), _) => {
                 self.refuse(condition, "an element that has no place here", out)
             }

@@ -2,7 +2,7 @@
 
 use crate::xml::Element;
 
-use super::{BIND_NS, COMPRESS_NS, SASL_NS, StreamCondition, TLS_NS};
+use super::{BIND_NS, COMPRESS_NS, PARS_NS, REGISTER_NS, SASL_NS, StreamCondition, TLS_NS};
 
 /// Where a stream is when an element comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Compress,
     /// The iq that asks for a resource.
     Bind,
+    /// An iq about registration, or one that shows an invite.
+    Register,
     /// Any other message, presence or iq.
     Stanza,
     /// What no client stream has.
@@ -46,6 +48,13 @@ impl Kind {
                     && element.child("bind", BIND_NS).is_some() =>
             {
                 Kind::Bind
+            }
+            ("iq", crate::xml::CLIENT_NS)
+                if matches!(element.attr("type"), Some("get" | "set"))
+                    && (element.child("query", REGISTER_NS).is_some()
+                        || element.child("preauth", PARS_NS).is_some()) =>
+            {
+                Kind::Register
             }
             ("iq" | "message" | "presence", crate::xml::CLIENT_NS) => Kind::Stanza,
             _ => Kind::Unknown,
@@ -68,6 +77,8 @@ pub(super) enum Answer {
     NoCompression,
     /// Bind a resource.
     Bind,
+    /// Register an account, or say why not; the stream goes on.
+    Register,
     /// Close the stream.
     Refuse(StreamCondition),
 }
@@ -86,6 +97,7 @@ pub(super) fn answer(place: Place, kind: Kind) -> Answer {
             Answer::NoCompression
         }
         (Kind::Bind, Place::Authenticated) => Answer::Bind,
+        (Kind::Register, Place::Clear | Place::Encrypted) => Answer::Register,
         (Kind::Unknown, _) => Answer::Refuse(StreamCondition::UnsupportedStanzaType),
         (
             Kind::StartTls
@@ -94,6 +106,7 @@ pub(super) fn answer(place: Place, kind: Kind) -> Answer {
             | Kind::Abort
             | Kind::Compress
             | Kind::Bind
+            | Kind::Register
             | Kind::Stanza,
             _,
         ) => Answer::Refuse(StreamCondition::NotAuthorized),

@@ -14,6 +14,8 @@ fn plain_under_tls_leads_to_a_bound_resource() {
          <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
          <mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism>\
          <mechanism>PLAIN</mechanism></mechanisms>\
+         <register xmlns='http://jabber.org/features/iq-register'/>\
+         <register xmlns='urn:xmpp:ibr-token:0'/>\
          <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits>\
          </stream:features>"
     );

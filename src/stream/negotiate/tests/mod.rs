@@ -3,6 +3,7 @@
 mod bind;
 mod login;
 mod order;
+mod register;
 
 use super::*;
 use crate::net::TimeSource;
@@ -61,8 +62,16 @@ fn stream(starttls: StartTls, mechanisms: &[Mechanism], encrypted: bool) -> Stre
     let rules = Rules {
         starttls,
         mechanisms: mechanisms.to_vec(),
-        serves: Box::new(|domain| ["example.org", "other.example"].contains(&domain)),
+        serves: Box::new(|domain| {
+            ["example.org", "other.example", "invited.example"].contains(&domain)
+        }),
         speaker: Some("example.org".to_owned()),
+        registration: Box::new(|domain| match domain {
+            "example.org" => Registration::Open,
+            "invited.example" => Registration::Invite,
+            _ => Registration::Closed,
+        }),
+        registration_without_tls: false,
         max_bytes: (10_000, 262_144),
         after_login: "<more xmlns='urn:example:more'/>".into(),
     };
@@ -138,6 +147,21 @@ impl Stream {
                     event = Some(Event::Resource(match self.refuse_bind.take() {
                         Some(error) => Err(error),
                         None => Ok(jid),
+                    }));
+                }
+                Next::Register(account) => {
+                    let NewAccount { user, invite, .. } = account;
+                    self.asked.push(format!("register {user} {invite:?}"));
+                    event = Some(Event::Registered(match user.local() {
+                        Some("anna") => Err(StanzaError::new(Condition::Conflict)),
+                        _ => Ok(()),
+                    }));
+                }
+                Next::ShowInvite(domain, token) => {
+                    self.asked.push(format!("show an invite to {domain}"));
+                    event = Some(Event::Shown(match token.expose() {
+                        b"good" => Ok("id".to_owned()),
+                        _ => Err(StanzaError::new(Condition::ItemNotFound)),
                     }));
                 }
                 Next::Bound(jid, mechanism) => {

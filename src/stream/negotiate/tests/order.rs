@@ -31,7 +31,7 @@ fn t14_data_behind_starttls_closes_the_stream() {
 }
 
 /// One element of each kind.
-fn elements() -> [(Kind, String); 8] {
+fn elements() -> [(Kind, String); 9] {
     [
         (Kind::StartTls, STARTTLS.to_owned()),
         (Kind::Auth, plain("\0anna\0wrong")),
@@ -43,6 +43,10 @@ fn elements() -> [(Kind, String); 8] {
         ),
         (Kind::Bind, BIND.to_owned()),
         (
+            Kind::Register,
+            "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>".to_owned(),
+        ),
+        (
             Kind::Stanza,
             "<message to='anna@example.org'><body>x</body></message>".to_owned(),
         ),
@@ -51,7 +55,7 @@ fn elements() -> [(Kind, String); 8] {
 }
 
 /// What [`t17_every_element_in_every_state_has_its_answer`] expects: a part of the answer, and whether the stream lives.
-const TABLE: [(Kind, [(&str, bool); 5]); 8] = {
+const TABLE: [(Kind, [(&str, bool); 5]); 9] = {
     const EARLY: (&str, bool) = (
         "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
         false,
@@ -60,6 +64,10 @@ const TABLE: [(Kind, [(&str, bool); 5]); 8] = {
     const NO_TLS: (&str, bool) = (
         "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>",
         false,
+    );
+    const NO_CHANNEL: (&str, bool) = (
+        "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>",
+        true,
     );
     const NO_METHOD: (&str, bool) = ("<unsupported-method/>", true);
     // In the clear with TLS required, in the clear with TLS offered, under TLS, in an exchange, after the login.
@@ -97,6 +105,10 @@ const TABLE: [(Kind, [(&str, bool); 5]); 8] = {
             [NO_METHOD, NO_METHOD, NO_METHOD, EARLY, NO_METHOD],
         ),
         (Kind::Bind, [EARLY, EARLY, EARLY, EARLY, ("<jid>", true)]),
+        (
+            Kind::Register,
+            [NO_CHANNEL, NO_CHANNEL, ("<username/>", true), EARLY, EARLY],
+        ),
         (Kind::Stanza, [EARLY, EARLY, EARLY, EARLY, EARLY]),
         (Kind::Unknown, [NEVER, NEVER, NEVER, NEVER, NEVER]),
     ]
