@@ -87,15 +87,7 @@ pub(super) async fn run<B: Backend>(
                 json!({ "jid": jid.as_str(), "sessions_closed": closed.sessions_closed }),
             )
         }
-        Verb::BlockList => {
-            let listed = backend.block_list(&user(request, "jid")?).await?;
-            Outcome::Rows(
-                listed
-                    .iter()
-                    .map(|jid| json!({ "address": jid.as_str() }))
-                    .collect(),
-            )
-        }
+        Verb::BlockList => Outcome::Rows(block_list(backend, request).await?),
         Verb::BlockAdd => block(backend, request, BlockChange::Block).await?,
         Verb::BlockRemove if addresses(request)?.is_empty() => {
             block(backend, request, |_| BlockChange::UnblockAll).await?
@@ -107,15 +99,11 @@ pub(super) async fn run<B: Backend>(
             Outcome::Record(value(backend.script_show(name).await?)?)
         }
         Verb::ScriptReload => Outcome::Record(value(backend.script_reload().await?)?),
-        Verb::ConfigCheck => {
-            let file = request.args.get("file").map(String::as_str);
-            Outcome::Record(value(backend.config_check(file).await?)?)
-        }
+        Verb::ConfigCheck => Outcome::Record(config_check(backend, request).await?),
         Verb::ConfigReload => Outcome::Record(value(backend.config_reload().await?)?),
-        Verb::ConfigShow => {
-            let shown = backend.config_show(argument(request, "path")).await?;
-            Outcome::Record(value(shown)?)
-        }
+        Verb::ConfigShow => Outcome::Record(value(
+            backend.config_show(argument(request, "path")).await?,
+        )?),
         Verb::Hooks => rows(backend.hooks().await?)?,
         Verb::QueueList => queue_list(backend, request).await?,
         Verb::QueueShow => match number(argument(request, "id")) {
@@ -133,6 +121,17 @@ pub(super) async fn run<B: Backend>(
         Verb::Chat => return Err(Fault::NotAsked("chat")),
         Verb::Shutdown => Outcome::Shutdown,
     })
+}
+
+async fn config_check<B: Backend>(backend: &B, request: &Request) -> Result<Value, Fault> {
+    let file = request.args.get("file").map(String::as_str);
+    value(backend.config_check(file).await?)
+}
+
+async fn block_list<B: Backend>(backend: &B, request: &Request) -> Result<Vec<Value>, Fault> {
+    let listed = backend.block_list(&user(request, "jid")?).await?;
+    let rows = listed.iter().map(|jid| json!({ "address": jid.as_str() }));
+    Ok(rows.collect())
 }
 
 /// A row for each user, or for each message of one.

@@ -10,6 +10,7 @@ mod attacks_streams;
 mod blocking;
 mod bot;
 mod chat;
+mod coming_from;
 mod config;
 mod config_domains;
 mod config_reload;
