@@ -393,3 +393,39 @@ fn a_subscription_to_nobody_changes_nothing_there() {
             .all(|element| element.attr("type") != Some("subscribe"))
     );
 }
+
+#[test]
+fn requests_are_granted_without_asking_where_the_operator_says_so() {
+    let setup = Setup::new().shipped_scripts();
+    let script = setup.scripts().join("msys/xmpp/presence.lua");
+    let text = std::fs::read_to_string(&script).unwrap();
+    let rule = "  return jid.new(owner):domain() == jid.new(contact):domain()\n";
+    let manual = include_str!("../../docs/scripting.md");
+    assert!(manual.contains(rule), "the manual shows this rule");
+    let edited = text.replacen("  return false\n", rule, 1);
+    assert_ne!(text, edited);
+    std::fs::write(&script, edited).unwrap();
+    let server = setup.start();
+    server.users(&["alice", "bob"]);
+    let mut bob = online(&server, "bob", "phone");
+    roster(&mut bob);
+    let mut alice = online(&server, "alice", "desk");
+    roster(&mut alice);
+    alice
+        .send("<presence type='subscribe' to='bob@localhost'/>")
+        .unwrap();
+    presence(&mut alice, Some("subscribed"), "bob@localhost");
+    presence(&mut alice, None, "bob@localhost/phone");
+    let seen = until_now(&mut bob);
+    assert!(
+        seen.iter()
+            .all(|element| element.attr("type") != Some("subscribe")),
+        "nobody asks bob"
+    );
+    let item = seen
+        .iter()
+        .filter_map(|push| push.child("query", ROSTER))
+        .next_back();
+    let item = item.and_then(|query| query.elements().next()).unwrap();
+    assert_eq!(item.attr("subscription"), Some("from"), "{item}");
+}

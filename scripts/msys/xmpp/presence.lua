@@ -10,6 +10,13 @@
 
 local ROSTER = "jabber:iq:roster"
 
+-- Whether a contact's request is granted without asking the user. Inside a company, for example:
+--
+--   return jid.new(owner):domain() == jid.new(contact):domain()
+local function grants(owner, contact)
+  return false
+end
+
 -- Subscriptions ----------------------------------------------------------------------------------------------------------
 --
 -- RFC 6121, Appendix A. The states of one side: whether the owner sees the contact (to), is seen (from), or both; whether
@@ -85,8 +92,16 @@ local function is_seen(state)
   return state:find("^from") ~= nil or state == "both"
 end
 
+local function presence(kind, from, to)
+  local stanza = xmpp.stanza("<presence/>")
+  stanza:attr("type", kind)
+  stanza:attr("from", from)
+  stanza:attr("to", to)
+  return stanza
+end
+
 local function say(kind, from, to)
-  xmpp.routeStanza(xmpp.stanza(('<presence type="%s" from="%s" to="%s"/>'):format(kind, from, to)))
+  xmpp.routeStanza(presence(kind, from, to))
 end
 
 local function send_subscription(session, stanza)
@@ -110,6 +125,9 @@ end
 
 local function receive_subscription(stanza)
   local owner, contact, kind = stanza:to():bare(), stanza:from():bare(), stanza:type()
+  if kind == "subscribe" and grants(owner, contact) then
+    roster.sent(outbound, presence("subscribed", owner, contact)) -- as if the user had granted it ahead
+  end
   local change = roster.received(inbound, stanza)
   if not change then
     return xmpp.DROP -- no such user, or no room: a stranger learns neither
