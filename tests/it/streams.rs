@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stanzad::xml::Element;
 
-use crate::harness::{Client, Login, Server, Via};
+use crate::harness::{Client, Login, Server, Setup, Via};
 
 const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -182,4 +182,27 @@ fn malformed_address_is_a_stanza_error() {
     let answer = alice.message().unwrap();
     assert_eq!(condition(&answer), "jid-malformed");
     alice.drain().expect("the stream goes on");
+}
+
+/// A session stops reading while its own answers crowd its outbox. When one turn writes them all, nothing else wakes it: it
+/// must go on by itself with what it has read already.
+#[test]
+fn a_session_reads_on_after_its_answers_were_written_in_one_turn() {
+    const REQUESTS: usize = 300;
+    let config = "outbox_size = 65536\nmax_stanzas_per_turn = 1000\n\
+                  xmpp_listener { max_stanza_size = 65536 }\n";
+    let server = Setup::new().config(config).start();
+    server.users(&["alice"]);
+    let mut alice = online(&server, "alice");
+    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    let requests: String = (0..REQUESTS)
+        .map(|id| format!("<iq type='get' id='{id}' to='localhost'>{info}</iq>"))
+        .collect();
+    alice.send(&requests).unwrap();
+    for id in 0..REQUESTS {
+        let answer = alice
+            .expect("answer", |element| element.name() == "iq")
+            .unwrap();
+        assert_eq!(answer.attr("id"), Some(id.to_string().as_str()));
+    }
 }
