@@ -17,7 +17,11 @@ socket may do everything here; its file's mode decides who that is. The daemon l
 Exit codes: 0 done, 1 the daemon said no, 2 the command line is wrong, 3 no daemon answers.
 
 With `--json` a command that lists prints an array, one that answers once prints an object, and `trace`
-and `chat` print an object a line.
+and `chat` print an object a line. What goes wrong is an object on standard output too,
+`{\"error\": {\"code\", \"message\", \"hint\"}}`, and the exit code says that it did. A program compares `code`, which stays; the
+sentences, the tables and their columns are for people and may change. Notes such as \"there are more\" go to standard error.
+
+    stanzactl --json session list | jq -r '.[] | select(.waiting_bytes > 100000) | .jid'
 
 ";
 

@@ -16,6 +16,7 @@ mod config_domains;
 mod config_reload;
 mod console;
 mod console_completion;
+mod console_json;
 mod console_queue;
 mod console_sessions;
 mod crash;
