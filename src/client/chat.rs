@@ -248,7 +248,8 @@ impl Chat {
         let Some(from) = presence.attr("from").and_then(|from| Jid::new(from).ok()) else {
             return Vec::new();
         };
-        if from == self.me {
+        // The user knows where else they are logged in.
+        if from.bare_str() == self.me.bare_str() {
             return Vec::new();
         }
         let who = clean(from.bare_str());

@@ -143,6 +143,7 @@ fn presence_is_told_in_words() {
         "",
         "our own"
     );
+    assert_eq!(say("<presence from='alice@localhost/phone'/>"), "");
     assert_eq!(
         say("<presence from='bob@localhost/x'/>"),
         "14:03  bob@localhost is online"
