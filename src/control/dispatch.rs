@@ -44,32 +44,11 @@ pub(super) async fn run<B: Backend>(
         Verb::Help => Outcome::Rows(local::help(request)?),
         Verb::Version => Outcome::Record(json!({ "version": env!("CARGO_PKG_VERSION") })),
         Verb::Summary => Outcome::Record(value(backend.summary().await?)?),
-        Verb::UserAdd => {
-            let jid = user(request, "jid")?;
-            backend.user_add(&jid, password(request)?).await?;
-            Outcome::Record(json!({ "jid": jid.as_str() }))
-        }
-        Verb::UserPasswd => {
-            let jid = user(request, "jid")?;
-            backend.user_passwd(&jid, password(request)?).await?;
-            Outcome::Record(json!({ "jid": jid.as_str() }))
-        }
-        Verb::UserDelete => {
-            let jid = user(request, "jid")?;
-            let closed = backend.user_delete(&jid).await?.sessions_closed;
-            Outcome::Record(json!({ "jid": jid.as_str(), "sessions_closed": closed }))
-        }
-        Verb::UserList => {
-            let domain = optional_address(request, "domain")?;
-            rows(backend.user_list(domain.as_ref().map(Jid::domain)).await?)?
-        }
-        Verb::InviteCreate => {
-            let domain = optional_address(request, "domain")?;
-            let uses = count(request, "uses").unwrap_or(1);
-            let hours = count(request, "hours").unwrap_or(WEEK_HOURS);
-            let domain = domain.as_ref().map(Jid::domain);
-            Outcome::Record(value(backend.invite_create(domain, uses, hours).await?)?)
-        }
+        Verb::UserAdd => user_add(backend, request).await?,
+        Verb::UserPasswd => user_passwd(backend, request).await?,
+        Verb::UserDelete => user_delete(backend, request).await?,
+        Verb::UserList => user_list(backend, request).await?,
+        Verb::InviteCreate => invite_create(backend, request).await?,
         Verb::InviteList => rows(backend.invite_list().await?)?,
         Verb::InviteRevoke => {
             let id = argument(request, "id");
@@ -132,6 +111,39 @@ async fn block_list<B: Backend>(backend: &B, request: &Request) -> Result<Vec<Va
     let listed = backend.block_list(&user(request, "jid")?).await?;
     let rows = listed.iter().map(|jid| json!({ "address": jid.as_str() }));
     Ok(rows.collect())
+}
+
+async fn user_add<B: Backend>(backend: &B, request: &Request) -> Result<Outcome, Fault> {
+    let jid = user(request, "jid")?;
+    backend.user_add(&jid, password(request)?).await?;
+    Ok(Outcome::Record(json!({ "jid": jid.as_str() })))
+}
+
+async fn user_passwd<B: Backend>(backend: &B, request: &Request) -> Result<Outcome, Fault> {
+    let jid = user(request, "jid")?;
+    backend.user_passwd(&jid, password(request)?).await?;
+    Ok(Outcome::Record(json!({ "jid": jid.as_str() })))
+}
+
+async fn user_delete<B: Backend>(backend: &B, request: &Request) -> Result<Outcome, Fault> {
+    let jid = user(request, "jid")?;
+    let closed = backend.user_delete(&jid).await?.sessions_closed;
+    let done = json!({ "jid": jid.as_str(), "sessions_closed": closed });
+    Ok(Outcome::Record(done))
+}
+
+async fn user_list<B: Backend>(backend: &B, request: &Request) -> Result<Outcome, Fault> {
+    let domain = optional_address(request, "domain")?;
+    rows(backend.user_list(domain.as_ref().map(Jid::domain)).await?)
+}
+
+async fn invite_create<B: Backend>(backend: &B, request: &Request) -> Result<Outcome, Fault> {
+    let domain = optional_address(request, "domain")?;
+    let uses = count(request, "uses").unwrap_or(1);
+    let hours = count(request, "hours").unwrap_or(WEEK_HOURS);
+    let domain = domain.as_ref().map(Jid::domain);
+    let made = backend.invite_create(domain, uses, hours).await?;
+    Ok(Outcome::Record(value(made)?))
 }
 
 /// A row for each user, or for each message of one.

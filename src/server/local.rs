@@ -74,17 +74,7 @@ impl Local {
             },
         );
         let mut bus = Bus::new(activity);
-        let after_login = services::register(
-            &mut bus,
-            &services::Parts {
-                clock: common.clock.clone(),
-                store: common.store.clone(),
-                accounts: common.accounts.clone(),
-                config: config.clone(),
-                directory: common.directory.clone(),
-                blocks: delivery.clone(),
-            },
-        );
+        let after_login = services::register(&mut bus, &parts(&common, &config, &delivery));
         engine.register(&mut bus);
         let epoch = config.clone();
         let router = Rc::new(Router::new(
@@ -143,6 +133,22 @@ fn settings(config: &Config) -> Settings {
         offline_expiration_s: limits.offline_expiration.map(|time| time.as_secs()),
         outbox_bytes: limits.outbox_size,
         sessions_per_user: limits.max_sessions_per_user,
+    }
+}
+
+/// What services work with.
+fn parts(
+    common: &Common,
+    config: &Rc<dyn Fn() -> Arc<Config>>,
+    delivery: &Rc<Delivery>,
+) -> services::Parts {
+    services::Parts {
+        clock: common.clock.clone(),
+        store: common.store.clone(),
+        accounts: common.accounts.clone(),
+        config: config.clone(),
+        directory: common.directory.clone(),
+        blocks: delivery.clone(),
     }
 }
 

@@ -4,8 +4,8 @@
 #     tests/interop/conformance.sh [FOLDER [OPTION...]]
 #
 # FOLDER holds .scs files (default: the repository's own); each case gets accounts of its own through `stanzactl user add`.
-# OPTIONs go to the runner, see tests/interop/conformance/README.md. STARTTLS is offered, not required. The last line is the
-# runner's: `N passed, M failed, K skipped`. Builds nothing: the binaries are those of `cargo build`.
+# OPTIONs go to the runner, see tests/interop/conformance/README.md. STARTTLS is offered, not required, and registration is open
+# without a limit. The last line is the runner's: `N passed, M failed, K skipped`. Builds nothing: the binaries are those of `cargo build`.
 set -eu
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 folder=$(cd "${1:-$root/tests/interop/conformance/cases}" && pwd)
@@ -23,7 +23,9 @@ trap finish EXIT
 port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cat >"$scratch/stanzad.conf" <<CONF
 xmpp {}
+Registration = "open"
 xmpp_listener {
+  registrations_per_hour = 0
   AuthPlainParameters = [ uri = "store:" ]
   tls = "offered"
   max_unauthenticated_per_address = 1000

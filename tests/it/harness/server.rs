@@ -349,7 +349,19 @@ impl Server {
                 word.starts_with(host)
                     .then(|| word.trim_end_matches(',').parse().ok())?
             })
-            .unwrap_or_else(|| panic!("no {host} in the banner:\n{}", self.banner()))
+            .unwrap_or_else(|| self.listening_by_summary(host))
+    }
+
+    /// The same of a socket that the banner only counts.
+    fn listening_by_summary(&self, host: &str) -> SocketAddr {
+        let ended = self.ctl(&["--json", "summary"]);
+        let summary: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        let sockets = summary["listening"].as_array().unwrap();
+        sockets
+            .iter()
+            .filter_map(|socket| socket["address"].as_str())
+            .find_map(|address| address.starts_with(host).then(|| address.parse().ok())?)
+            .unwrap_or_else(|| panic!("no {host} in {summary}"))
     }
 
     /// Runs stanzactl against this daemon.
