@@ -155,6 +155,15 @@ xmpp.DROP = "drop"
 ---@param module table
 function xmpp.registerModule(name, module) end
 
+---While a script is loaded: service discovery announces this namespace for as long as the script is live.
+---@param namespace string
+function xmpp.feature(namespace) end
+
+---While a script is loaded: streams announce this empty element after the login for as long as the script is live.
+---@param name string
+---@param namespace string
+function xmpp.streamFeature(name, namespace) end
+
 ---The verdict that refuses a stanza: its sender gets this error.
 ---@param condition condition
 ---@param text? string

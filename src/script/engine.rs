@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::hook::{Band, Bus, Called, Event, Handler, POINTS, Point};
 
+use super::announced::Announced;
 use super::coordinator::{Order, Seat};
 use super::dispatch;
 use super::hub::{Hub, Parts};
@@ -79,6 +80,14 @@ impl Engine {
                 bus.register(row.point, band, Rc::clone(self) as Rc<dyn Handler>);
             }
         }
+    }
+
+    /// What the scripts that are live announce; another `Rc` when another generation does.
+    #[must_use]
+    pub fn announced(&self) -> Rc<Announced> {
+        self.current()
+            .and_then(|live| live.announced())
+            .unwrap_or_default()
     }
 
     /// The generation that is live, taken over if it is new. None before the first.

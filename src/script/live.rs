@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::config::OnError;
 use crate::hook::{Band, Peer, Point};
 
+use super::announced::{Announced, Announcements};
 use super::api::session::LuaSession;
 use super::filter::Filter;
 use super::sandbox::Vm;
@@ -28,6 +29,7 @@ pub(super) struct Live {
     /// In configuration order.
     pub(super) scripts: Vec<Loaded>,
     registered: OnceCell<Registered>,
+    announced: OnceCell<Rc<Announced>>,
     /// Timers that its `init` functions have started; they begin when the generation goes live.
     pub(super) timers: RefCell<Vec<Timer>>,
     /// Condemned, and being built again.
@@ -96,6 +98,7 @@ pub(super) struct Registered {
     pub(super) modules: HashMap<String, (usize, Table)>,
     pub(super) deinits: Vec<(usize, Function)>,
     pub(super) selftests: Vec<(usize, Function)>,
+    pub(super) announcements: Announcements,
 }
 
 /// The place of `band` in a chain; none for the native one.
@@ -111,6 +114,7 @@ impl Live {
             vm,
             scripts,
             registered: OnceCell::new(),
+            announced: OnceCell::new(),
             timers: RefCell::default(),
             rebuilding: Cell::new(false),
             stage: watch::Sender::new(Stage::InUse),
@@ -137,6 +141,9 @@ impl Live {
             chain.sort_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.script));
         }
         // Sealed once, by the loader.
+        let _ = self
+            .announced
+            .set(Rc::new(registered.announcements.finish()));
         let _ = self.registered.set(registered);
     }
 
@@ -146,6 +153,11 @@ impl Live {
             (Some(registered), Some(place)) => &registered.chains[point as usize][place],
             _ => &[],
         }
+    }
+
+    /// What its scripts announce. None while they are loaded.
+    pub(super) fn announced(&self) -> Option<Rc<Announced>> {
+        self.announced.get().cloned()
     }
 
     pub(super) fn registered(&self) -> Option<&Registered> {

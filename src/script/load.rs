@@ -142,6 +142,7 @@ fn settle(
         .retain(|_, (owner, _)| *owner != script);
     registered.modules.retain(|_, (owner, _)| *owner != script);
     registered.deinits.retain(|(owner, _)| *owner != script);
+    registered.announcements.forget(script);
     for row in POINTS {
         for (place, band) in BANDS.into_iter().enumerate() {
             let chain = &mut registered.chains[row.point as usize][place];

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** no borrow, lock or turn is held while Lua runs, and an event sees one generation from start to end.
 
+mod announced;
 mod api;
 mod complaints;
 mod conversation;
@@ -35,6 +36,7 @@ mod manual;
 #[cfg(test)]
 mod tests;
 
+pub use announced::Announced;
 pub use api::modules;
 pub use coordinator::{Control, Coordinator, Gone, Seat};
 pub use engine::Engine;

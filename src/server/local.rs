@@ -17,7 +17,7 @@ use crate::net::{Charge, Timers, Turnstile};
 use crate::observe::Activity;
 use crate::router::{Router, SendQueue};
 use crate::script::{self, Engine};
-use crate::services;
+use crate::services::{self, StreamFeatures};
 use crate::session::{self, Buffers, Login, LoginParts, LoginRules, Session, Shared};
 use crate::stream::{self, AcceptContext};
 
@@ -26,9 +26,8 @@ pub(crate) struct Local {
     common: Arc<Common>,
     shared: Rc<Shared>,
     handshakes: Rc<Turnstile>,
-    /// What streams announce after the login.
-    after_login: Rc<str>,
-    _engine: Rc<Engine>,
+    capabilities: StreamFeatures,
+    engine: Rc<Engine>,
     worker: usize,
 }
 
@@ -74,7 +73,8 @@ impl Local {
             },
         );
         let mut bus = Bus::new(activity);
-        let after_login = services::register(&mut bus, &parts(&common, &config, &delivery));
+        let capabilities =
+            services::register(&mut bus, &parts(&common, &config, &delivery, &engine));
         engine.register(&mut bus);
         let epoch = config.clone();
         let router = Rc::new(Router::new(
@@ -100,8 +100,8 @@ impl Local {
             common,
             shared,
             handshakes,
-            after_login,
-            _engine: engine,
+            capabilities,
+            engine,
             worker: id,
         }
     }
@@ -109,6 +109,15 @@ impl Local {
     /// This worker's delivery.
     pub(super) fn delivery(&self) -> &Rc<Delivery> {
         self.shared.router.delivery()
+    }
+
+    /// What streams announce after the login, as XML: what services and scripts have to say now.
+    fn after_login(&self) -> Rc<str> {
+        let capabilities = (self.capabilities)();
+        match &*self.engine.announced().stream {
+            "" => capabilities,
+            more => format!("{capabilities}{more}").into(),
+        }
     }
 
     /// The native services of this worker, in the order in which they run: point and name.
@@ -141,7 +150,9 @@ fn parts(
     common: &Common,
     config: &Rc<dyn Fn() -> Arc<Config>>,
     delivery: &Rc<Delivery>,
+    engine: &Rc<Engine>,
 ) -> services::Parts {
+    let engine = engine.clone();
     services::Parts {
         clock: common.clock.clone(),
         store: common.store.clone(),
@@ -149,6 +160,7 @@ fn parts(
         config: config.clone(),
         directory: common.directory.clone(),
         blocks: delivery.clone(),
+        announced: Rc::new(move || engine.announced().disco.clone()),
     }
 }
 
@@ -225,7 +237,7 @@ async fn negotiate(
         clock: common.clock.clone(),
         timers: local.shared.timers.clone(),
         handshakes: local.handshakes.clone(),
-        after_login: local.after_login.clone(),
+        after_login: local.after_login(),
         auth: login.clone(),
     };
     let accepted = tokio::select! {

@@ -132,11 +132,19 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// Who blocks whom.
     pub blocks: Rc<dyn BlockLists>,
+    /// Namespaces that scripts announce; another `Rc` when they have changed.
+    pub announced: Announced,
 }
 
-/// Puts every service on a worker's bus. Returns what the streams of the server announce after the login, as XML: its
+/// Namespaces that are announced now.
+pub type Announced = Rc<dyn Fn() -> Rc<[String]>>;
+
+/// What streams of the server announce now, as XML.
+pub type StreamFeatures = Box<dyn Fn() -> Rc<str>>;
+
+/// Puts every service on a worker's bus. Returns what tells what the streams of the server announce after the login: its
 /// capabilities.
-pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
+pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
     let Parts {
         clock,
         store,
@@ -144,6 +152,7 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
         config,
         directory,
         blocks,
+        announced,
     } = parts;
     let ping: Rc<dyn Service> = Rc::new(xep0199_ping::Ping);
     let others: Vec<Rc<dyn Service>> = vec![
@@ -161,16 +170,15 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> Rc<str> {
     let mut features: Vec<&'static str> = xep0030_disco::FEATURES.to_vec();
     features.extend(ping.features());
     features.extend(others.iter().flat_map(|service| service.features()));
-    let disco = xep0030_disco::Disco::new(features);
-    let announced = disco.caps().to_string();
-    for service in [ping, Rc::new(disco)].into_iter().chain(others) {
+    let disco = Rc::new(xep0030_disco::Disco::new(features, announced.clone()));
+    for service in [ping, disco.clone()].into_iter().chain(others) {
         let handler = Rc::new(Native::new(service, config.clone(), blocks.clone()));
         bus.register(Point::ClientIqRecv, Band::Native, handler);
     }
     // The first of its band: no script hears what the recipient does not want to hear.
     let screen = xep0191_blocking::Screen::new(blocks.clone(), directory.clone());
     bus.register(Point::SubscriptionRecv, Band::Early, Rc::new(screen));
-    announced.into()
+    Box::new(move || disco.stream_feature())
 }
 
 /// What the sender hears when a document could not be read or written.

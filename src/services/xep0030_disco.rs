@@ -1,8 +1,11 @@
 //! XEP-0030: Service Discovery of the server and of one's own account. The one node is that of the server's capabilities
 //! (XEP-0115); there are no items.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::xep0115_caps::{self, Caps};
-use super::{Answer, Request, Service, Target};
+use super::{Announced, Answer, Request, Service, Target};
 use crate::stanza::Condition;
 use crate::xml::Element;
 
@@ -17,26 +20,63 @@ pub(super) const FEATURES: &[&str] = &[INFO, ITEMS, xep0115_caps::NS, "msgofflin
 const NAME: &str = "stanzad";
 
 pub(super) struct Disco {
-    features: Vec<&'static str>,
+    native: Vec<&'static str>,
+    scripts: Announced,
+    told: RefCell<Rc<Told>>,
+}
+
+/// What is told, for as long as the scripts announce the same.
+struct Told {
+    scripts: Rc<[String]>,
+    features: Vec<String>,
     caps: Caps,
+    /// As XML.
+    stream_feature: Rc<str>,
+}
+
+impl Told {
+    fn new(native: &[&'static str], scripts: Rc<[String]>) -> Told {
+        let all = native.iter().copied();
+        let mut features: Vec<&str> = all.chain(scripts.iter().map(String::as_str)).collect();
+        features.sort_unstable();
+        features.dedup();
+        let [category, kind] = identity(Target::Server);
+        let caps = Caps::new(&[[category, kind, "", NAME]], &features);
+        Told {
+            features: features.into_iter().map(str::to_owned).collect(),
+            stream_feature: caps.element().to_string().into(),
+            caps,
+            scripts,
+        }
+    }
 }
 
 impl Disco {
-    pub(super) fn new(mut features: Vec<&'static str>) -> Disco {
-        features.sort_unstable();
-        let [category, kind] = identity(Target::Server);
+    /// Of services with these features, and of scripts.
+    pub(super) fn new(native: Vec<&'static str>, scripts: Announced) -> Disco {
+        let told = Told::new(&native, scripts());
         Disco {
-            caps: Caps::new(&[[category, kind, "", NAME]], &features),
-            features,
+            native,
+            scripts,
+            told: RefCell::new(Rc::new(told)),
         }
     }
 
-    /// What the server's streams announce.
-    pub(super) fn caps(&self) -> Element {
-        self.caps.element()
+    /// What the server's streams announce now, as XML.
+    pub(super) fn stream_feature(&self) -> Rc<str> {
+        self.told().stream_feature.clone()
     }
 
-    fn info(&self, target: Target<'_>, node: Option<&str>) -> Element {
+    fn told(&self) -> Rc<Told> {
+        let scripts = (self.scripts)();
+        let mut told = self.told.borrow_mut();
+        if !Rc::ptr_eq(&told.scripts, &scripts) {
+            *told = Rc::new(Told::new(&self.native, scripts));
+        }
+        told.clone()
+    }
+
+    fn info(told: &Told, target: Target<'_>, node: Option<&str>) -> Element {
         let [category, kind] = identity(target);
         let identity = Element::new("identity", INFO)
             .with_attr("category", category)
@@ -45,7 +85,7 @@ impl Disco {
         let mut query = Element::new("query", INFO);
         query.set_attr("node", node);
         query.push(identity);
-        for feature in &self.features {
+        for feature in &told.features {
             query.push(Element::new("feature", INFO).with_attr("var", feature));
         }
         query
@@ -74,17 +114,18 @@ impl Service for Disco {
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
+        let told = self.told();
         let items = request.payload.is("query", ITEMS);
         let node = request.payload.attr("node");
         if let Some(node) = node
-            && (items || request.target != Target::Server || node != self.caps.node())
+            && (items || request.target != Target::Server || node != told.caps.node())
         {
             return Answer::refuse(Condition::ItemNotFound);
         }
         Answer::Now(Ok(Some(if items {
             Element::new("query", ITEMS)
         } else {
-            self.info(request.target, node)
+            Disco::info(&told, request.target, node)
         })))
     }
 }

@@ -43,7 +43,7 @@ fn features(info: &Element) -> BTreeSet<String> {
 
 #[test]
 fn the_manual_names_what_disco_announces() {
-    let server = Server::start();
+    let server = Setup::new().shipped_scripts().start();
     server.users(&["alice"]);
     let mut alice = online(&server, "alice");
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/services.md");
@@ -58,6 +58,19 @@ fn the_manual_names_what_disco_announces() {
     let query = format!("<query xmlns='{INFO}'/>");
     let answer = iq(&mut alice, "get", "localhost", &query);
     assert_eq!(features(payload(&answer)), told);
+}
+
+#[test]
+fn streams_announce_roster_versions_and_pre_approval() {
+    let server = Setup::new().shipped_scripts().start();
+    server.users(&["alice"]);
+    let told = features_after_login(&server, "alice");
+    for (name, namespace) in [
+        ("ver", "urn:xmpp:features:rosterver"),
+        ("sub", "urn:xmpp:features:pre-approval"),
+    ] {
+        assert!(told.child(name, namespace).is_some(), "{told}");
+    }
 }
 
 /// The stream features after the login.
@@ -123,6 +136,41 @@ fn capabilities_are_the_hash_of_what_disco_answers() {
         (own.attr("category"), own.attr("type")),
         (Some("account"), Some("registered"))
     );
+}
+
+#[test]
+fn a_script_announces_what_it_does_for_as_long_as_it_is_live() {
+    let setup =
+        Setup::new().config("scriptlet \"scriptlet\" { script \"own\" { source = \"own\" } }\n");
+    let file = setup.scripts().join("own.lua");
+    fs::create_dir_all(setup.scripts()).unwrap();
+    fs::write(
+        &file,
+        "xmpp.feature('urn:own')\nxmpp.streamFeature('own', 'urn:own:1')\n",
+    )
+    .unwrap();
+    let server = setup.start();
+    server.users(&["alice"]);
+    let mut alice = online(&server, "alice");
+    let mut announced = || {
+        let told = features_after_login(&server, "alice");
+        let caps = told.child("c", "http://jabber.org/protocol/caps").unwrap();
+        let query = format!(
+            "<query xmlns='{INFO}' node='{}#{}'/>",
+            caps.attr("node").unwrap(),
+            caps.attr("ver").unwrap()
+        );
+        let answer = iq(&mut alice, "get", "localhost", &query);
+        let disco = features(payload(&answer)).contains("urn:own");
+        (told.child("own", "urn:own:1").is_some(), disco)
+    };
+    assert_eq!(announced(), (true, true));
+
+    let place = server.log().place();
+    fs::write(&file, "\n").unwrap();
+    let live = |line: &str| line.contains("generation 2 live");
+    server.log().wait_from(place, "generation 2", live);
+    assert_eq!(announced(), (false, false));
 }
 
 #[test]

@@ -227,6 +227,11 @@ local function client_iq_recv(session, iq)
   end
 end
 
+-- What clients look for before they use it.
+xmpp.feature(ROSTER)
+xmpp.streamFeature("ver", "urn:xmpp:features:rosterver")
+xmpp.streamFeature("sub", "urn:xmpp:features:pre-approval")
+
 xmpp.registerModule("presence", {
   filters = {
     client_presence_recv = { type = { "subscribe", "subscribed", "unsubscribe", "unsubscribed" } },

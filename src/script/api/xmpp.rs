@@ -8,7 +8,7 @@ use mlua::{Error as LuaError, Function, Lua, MultiValue, Table, Value};
 use crate::script::conversation::{Speaker, key_from, key_of, open};
 use crate::script::dispatch;
 use crate::script::hub::Hub;
-use crate::script::load::register_module;
+use crate::script::load::{loading, register_module};
 use crate::script::plain::from_lua;
 use crate::script::run::{Call, Running, finish};
 use crate::script::verdict::Rejection;
@@ -33,6 +33,18 @@ const DOC: ModuleDoc = ModuleDoc {
             args: &[("name", "string"), ("module", "table")],
             returns: "",
             doc: "Puts the table's functions that are named like a hook on it, calls its `init`, `deinit` and `selftest` at their times, and knows the others as `name.function`.",
+        },
+        FunctionDoc {
+            name: ".feature",
+            args: &[("namespace", "string")],
+            returns: "",
+            doc: "While a script is loaded: service discovery announces this namespace for as long as the script is live.",
+        },
+        FunctionDoc {
+            name: ".streamFeature",
+            args: &[("name", "string"), ("namespace", "string")],
+            returns: "",
+            doc: "While a script is loaded: streams announce this empty element after the login for as long as the script is live.",
         },
         FunctionDoc {
             name: ".reject",
@@ -149,11 +161,35 @@ impl Module for Xmpp {
                 LuaStanza::own(own_stanza(lua, &what)?).charged_to(lua)
             })?,
         )?;
+        install_features(lua, &table)?;
         install_sending(lua, hub, &table)?;
         install_presence(lua, hub, &table)?;
         install_tasks(lua, hub, &table)?;
         Ok(table)
     }
+}
+
+fn install_features(lua: &Lua, table: &Table) -> mlua::Result<()> {
+    table.set(
+        "feature",
+        lua.create_function(|lua, namespace: String| {
+            let loading = loading(lua, "xmpp.feature")?;
+            let mut registered = loading.registered.borrow_mut();
+            registered
+                .announcements
+                .disco(loading.script.get(), namespace)
+        })?,
+    )?;
+    table.set(
+        "streamFeature",
+        lua.create_function(|lua, (name, namespace): (String, String)| {
+            let loading = loading(lua, "xmpp.streamFeature")?;
+            let mut registered = loading.registered.borrow_mut();
+            registered
+                .announcements
+                .stream(loading.script.get(), name, namespace)
+        })?,
+    )
 }
 
 fn install_sending(lua: &Lua, hub: &Hub, table: &Table) -> mlua::Result<()> {

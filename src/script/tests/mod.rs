@@ -1,5 +1,6 @@
 //! A server in small: engines with a fake host and outbox, and a script directory.
 
+mod announced;
 mod bot;
 mod conversations;
 mod fanout;
