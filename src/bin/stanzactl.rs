@@ -2,7 +2,7 @@
 
 mod chat;
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,6 +34,8 @@ enum Failure {
     PasswordsDiffer,
     #[error("no password on standard input")]
     NoPassword,
+    #[error("cannot read {file}: {why}")]
+    Unreadable { file: String, why: io::Error },
     #[error("{0}")]
     Chat(#[from] client::ClientError),
     #[error("cannot write the answer: {0}")]
@@ -47,7 +49,8 @@ impl Failure {
             Failure::Mistaken(_)
             | Failure::NoTerminal(_)
             | Failure::PasswordsDiffer
-            | Failure::NoPassword => 2,
+            | Failure::NoPassword
+            | Failure::Unreadable { .. } => 2,
             Failure::Chat(error) => chat::exit(error),
             Failure::Unreachable(_) | Failure::Client(_) => 3,
         }
@@ -61,6 +64,7 @@ impl Failure {
             Failure::Client(_) => "broken",
             Failure::NoTerminal(_) | Failure::NoPassword => "no-password",
             Failure::PasswordsDiffer => "passwords-differ",
+            Failure::Unreadable { .. } => "unreadable",
             Failure::Chat(_) => "chat",
             Failure::Output(_) => "output",
         };
@@ -208,6 +212,14 @@ fn subcommand(word: &'static str, command: &'static Command) -> Usage {
                 .long(arg.name)
                 .value_name(value)
                 .help(arg.help),
+            ArgKind::Flag => clap::Arg::new(arg.name)
+                .long(arg.name)
+                .action(clap::ArgAction::SetTrue)
+                .help(arg.help),
+            ArgKind::Content => positional
+                .value_name("FILE")
+                .required(false)
+                .value_hint(clap::ValueHint::FilePath),
             ArgKind::Secret => clap::Arg::new(arg.name)
                 .long(format!("{}-stdin", arg.name))
                 .action(clap::ArgAction::SetTrue)
@@ -231,13 +243,11 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         command: command.name.to_owned(),
         args: Default::default(),
     };
-    // Before anybody types a password: is there a daemon to take it?
-    let stream = if command.needs_daemon() {
-        let named = args.get_one::<PathBuf>("socket").map(PathBuf::as_path);
-        Some(control::connect(named)?)
-    } else {
-        None
-    };
+    let socket = args.get_one::<PathBuf>("socket").map(PathBuf::as_path);
+    if command.needs_daemon() {
+        // Before anybody types a password: is there a daemon to take it? It would not wait until that is typed.
+        drop(control::connect(socket)?);
+    }
     for arg in command.args {
         let value = match arg.kind {
             ArgKind::Rest => args.get_many::<String>(arg.name).map(|words| {
@@ -247,6 +257,8 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             ArgKind::File => args
                 .get_one::<String>(arg.name)
                 .map(|file| whole_path(file)),
+            ArgKind::Flag => args.get_flag(arg.name).then(|| "true".to_owned()),
+            ArgKind::Content => Some(content(args.get_one::<String>(arg.name))?),
             ArgKind::Secret if args.get_flag(arg.name) => Some(secret_from_stdin()?),
             ArgKind::Secret => Some(secret_from_terminal(arg.name, &request)?),
             _ => args.get_one::<String>(arg.name).cloned(),
@@ -255,9 +267,11 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             .args
             .extend(value.map(|value| (arg.name.to_owned(), value)));
     }
-    match stream {
-        Some(stream) => show(command, Answers::ask(stream, &request)?, json),
-        None => show_here(command, &request, json),
+    if command.needs_daemon() {
+        let stream = control::connect(socket)?;
+        show(command, Answers::ask(stream, &request)?, json)
+    } else {
+        show_here(command, &request, json)
     }
 }
 
@@ -302,6 +316,23 @@ fn chosen(matches: &ArgMatches) -> (String, &ArgMatches) {
         args = inner;
     }
     (name, args)
+}
+
+/// What is in a file, or in standard input.
+fn content(file: Option<&String>) -> Result<String, Failure> {
+    let read = match file.filter(|name| *name != "-") {
+        Some(name) => std::fs::read_to_string(name),
+        None => {
+            if io::stdin().is_terminal() {
+                eprintln!("reading standard input; ^D ends it");
+            }
+            io::read_to_string(io::stdin())
+        }
+    };
+    read.map_err(|why| Failure::Unreadable {
+        file: file.map_or("standard input", String::as_str).to_owned(),
+        why,
+    })
 }
 
 fn secret_from_stdin() -> Result<String, Failure> {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::roster::BadRecord;
 use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::Registry;
+use crate::stanza::roster::{Roster, RosterItem};
 
 /// The daemon as the console sees it. Called on the control thread; answers may wait but never block.
 pub trait Backend: 'static {
@@ -36,6 +38,16 @@ pub trait Backend: 'static {
     fn invite_list(&self) -> impl Future<Output = Result<Vec<InviteRow>, Refused>>;
     /// Revokes an invite.
     fn invite_revoke(&self, id: &str) -> impl Future<Output = Result<(), Refused>>;
+    /// A user's roster. `jid` is bare.
+    fn roster(&self, jid: &Jid) -> impl Future<Output = Result<Roster, Refused>>;
+    /// Writes contacts into a user's roster, all or none; with `replace` no other stays. Those with a request come without
+    /// its stanza. `jid` is bare.
+    fn roster_import(
+        &self,
+        jid: &Jid,
+        items: Vec<RosterItem>,
+        replace: bool,
+    ) -> impl Future<Output = Result<Imported, Refused>>;
     /// Every session, or those of a user, a resource or a domain.
     fn session_list(
         &self,
@@ -197,6 +209,19 @@ pub struct InviteRow {
 pub struct Deleted {
     /// How many sessions were told to close.
     pub sessions_closed: usize,
+}
+
+/// `roster import`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Imported {
+    /// The user's bare address.
+    pub jid: String,
+    /// How many contacts the record has.
+    pub imported: usize,
+    /// How many the roster has.
+    pub contacts: usize,
+    /// The roster's version.
+    pub version: u64,
 }
 
 /// `session list`.
@@ -428,6 +453,9 @@ pub enum Refused {
     /// There is no such user.
     #[error("there is no user {0}")]
     NoSuchUser(Jid),
+    /// A record that cannot be imported.
+    #[error("{0}")]
+    BadRecord(BadRecord),
     /// Nobody is logged in under that address.
     #[error("{jid} has no session")]
     NoSession {
@@ -490,6 +518,7 @@ impl Refused {
             Refused::NotServed { .. } => "not-served",
             Refused::Exists(_) => "exists",
             Refused::NoSuchUser(_) => "no-such-user",
+            Refused::BadRecord(_) => "bad-record",
             Refused::NoSession { .. } => "no-session",
             Refused::NoSuchScript { .. } => "no-such-script",
             Refused::NotQueued(_) => "not-queued",

@@ -4,6 +4,7 @@ mod block;
 mod config;
 mod invite;
 mod queue;
+mod roster;
 mod script;
 mod session;
 
@@ -33,6 +34,12 @@ pub(super) enum Verb {
     InviteList,
     /// Revokes an invite.
     InviteRevoke,
+    /// Lists contacts.
+    RosterShow,
+    /// Adds contacts.
+    RosterImport,
+    /// Prints a roster.
+    RosterExport,
     /// Lists sessions.
     SessionList,
     /// Ends sessions.
@@ -169,6 +176,7 @@ const CHAT: &[Arg] = &[
 pub const GROUPS: &[(&str, &str)] = &[
     ("user", "Users who may log in here"),
     ("invite", "Who may register"),
+    ("roster", "Users' contacts"),
     ("session", "Who is logged in"),
     ("block", "Whom users do not hear from"),
     ("config", "What the configuration says"),
@@ -267,6 +275,9 @@ pub const COMMANDS: &[Command] = &[
     invite::CREATE,
     invite::LIST,
     invite::REVOKE,
+    roster::SHOW,
+    roster::IMPORT,
+    roster::EXPORT,
     session::LIST,
     session::KICK,
     block::LIST,

@@ -25,10 +25,14 @@ pub(super) fn script(shell: &str) -> String {
 fn option(arg: &Arg) -> Option<(String, bool)> {
     match arg.kind {
         ArgKind::Secret => Some((format!("--{}-stdin", arg.name), false)),
+        ArgKind::Flag => Some((format!("--{}", arg.name), false)),
         ArgKind::Count | ArgKind::Setting(_) => Some((format!("--{}", arg.name), true)),
-        ArgKind::Address | ArgKind::Word | ArgKind::File | ArgKind::Choice(_) | ArgKind::Rest => {
-            None
-        }
+        ArgKind::Address
+        | ArgKind::Word
+        | ArgKind::File
+        | ArgKind::Content
+        | ArgKind::Choice(_)
+        | ArgKind::Rest => None,
     }
 }
 
@@ -83,7 +87,9 @@ fn common() -> String {
                 (ArgKind::Choice(words), _) => {
                     format!("    '{name}':{at}:) found=({}) ;;\n", words.join(" "))
                 }
-                (ArgKind::File, _) => format!("    '{name}':{at}:) files=yes ;;\n"),
+                (ArgKind::File | ArgKind::Content, _) => {
+                    format!("    '{name}':{at}:) files=yes ;;\n")
+                }
                 (_, Some((source, key))) => {
                     format!("    '{name}':{at}:) _stanzactl_values {key} {source} ;;\n")
                 }
@@ -139,7 +145,7 @@ fn fish_args(command: &Command) -> String {
     for (at, arg) in placed(command) {
         let what = match (arg.kind, arg.from) {
             (ArgKind::Choice(words), _) => format!("-a {}", quoted(&words.join(" "))),
-            (ArgKind::File, _) => "-F".to_owned(),
+            (ArgKind::File | ArgKind::Content, _) => "-F".to_owned(),
             (_, Some((source, key))) => format!("-a '(__stanzactl_values {key} {source})'"),
             _ => continue,
         };

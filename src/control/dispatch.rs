@@ -7,6 +7,7 @@ use super::backend::{Backend, Failure, Refused};
 use super::command::Verb;
 use super::local;
 use super::protocol::{Fault, Request};
+use super::roster;
 use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Watch};
@@ -54,6 +55,9 @@ pub(super) async fn run<B: Backend>(
             let id = argument(request, "id");
             backend.invite_revoke(id).await?;
             Outcome::Record(json!({ "id": id }))
+        }
+        Verb::RosterShow | Verb::RosterImport | Verb::RosterExport => {
+            rosters(backend, verb, request).await?
         }
         Verb::SessionList => {
             let of = optional_address(request, "jid")?;
@@ -144,6 +148,19 @@ async fn invite_create<B: Backend>(backend: &B, request: &Request) -> Result<Out
     let domain = domain.as_ref().map(Jid::domain);
     let made = backend.invite_create(domain, uses, hours).await?;
     Ok(Outcome::Record(value(made)?))
+}
+
+async fn rosters<B: Backend>(backend: &B, verb: Verb, request: &Request) -> Result<Outcome, Fault> {
+    let jid = user(request, "jid")?;
+    Ok(match verb {
+        Verb::RosterImport => {
+            let items = roster::read(argument(request, "record")).map_err(Refused::BadRecord)?;
+            let replace = request.args.contains_key("replace");
+            Outcome::Record(value(backend.roster_import(&jid, items, replace).await?)?)
+        }
+        Verb::RosterExport => Outcome::Record(roster::record(&backend.roster(&jid).await?)),
+        _ => Outcome::Rows(roster::rows(&backend.roster(&jid).await?)),
+    })
 }
 
 /// A row for each user, or for each message of one.

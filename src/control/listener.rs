@@ -243,12 +243,12 @@ async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {
     timeout(PATIENCE, write.write_all(&line)).await?
 }
 
-/// The arguments for the log, secrets left out.
+/// The arguments for the log, secrets and files left out.
 fn shown(command: &Command, request: &Request) -> String {
     let shown: Vec<&str> = command
         .args
         .iter()
-        .filter(|arg| arg.kind != ArgKind::Secret)
+        .filter(|arg| !matches!(arg.kind, ArgKind::Secret | ArgKind::Content))
         .filter_map(|arg| request.args.get(arg.name).map(String::as_str))
         .collect();
     shown.join(" ")

@@ -28,7 +28,7 @@ sentences, the tables and their columns are for people and may change. Notes suc
 const TAIL: &str = "\
 ## Protocol
 
-One request a connection: a line of JSON of at most 16 KiB, `{\"command\": \"user list\", \"args\": {\"domain\": \"localhost\"}}`. The answer is
+One request a connection: a line of JSON of at most 16 MiB, `{\"command\": \"user list\", \"args\": {\"domain\": \"localhost\"}}`. The answer is
 lines of JSON: any number of `{\"row\": {...}}`, then one `{\"done\": ...}` (of a list that is
 cut off: `{\"done\": {\"more\": true}}`) or `{\"error\": {\"code\", \"message\", \"hint\"}}`. `trace` sends
 `{\"row\": null}` once it watches, and goes on until the client closes.
@@ -48,11 +48,14 @@ fn section(command: &Command) -> String {
             (ArgKind::Secret, _) => {
                 ", asked for twice on the terminal, or the first line of standard input with `--password-stdin`"
             }
-            (ArgKind::Setting(_) | ArgKind::Count, _) | (_, false) => "",
+            (ArgKind::Content, _) => {
+                "; what is in `FILE`, or in standard input if that is `-` or left out"
+            }
+            (ArgKind::Setting(_) | ArgKind::Count | ArgKind::Flag, _) | (_, false) => "",
             (_, true) => ", may be left out",
         };
         let name = match arg.kind {
-            ArgKind::Setting(_) | ArgKind::Count => arg.typed(),
+            ArgKind::Setting(_) | ArgKind::Count | ArgKind::Flag => arg.typed(),
             _ => arg.name.to_owned(),
         };
         writeln!(out, "- `{name}`: {}{how}", arg.help).unwrap();

@@ -16,14 +16,16 @@ mod manual;
 mod nearest;
 mod protocol;
 mod render;
+mod roster;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 pub use backend::{
     Backend, CertificateRow, ChangeRow, ConfigReport, Deleted, Failure, HandlerRow, HookRow,
-    InviteRow, Listening, NewInvite, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded,
-    ScriptPage, ScriptRow, SessionRow, SettingReport, SettingRow, Summary, Thrown, UserRow,
+    Imported, InviteRow, Listening, NewInvite, QueueRow, QueueStanza, QueueTotal, Refused,
+    Reloaded, ScriptPage, ScriptRow, SessionRow, SettingReport, SettingRow, Summary, Thrown,
+    UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
 pub use command::{COMMANDS, Command, GROUPS};
@@ -31,6 +33,7 @@ pub use listener::{BindError, Listener};
 pub use local::answer_here;
 pub use protocol::{Complaint, Reply, Request, unknown};
 pub use render::{shown, trace};
+pub use roster::BadRecord;
 pub use shape::{Answer, Arg, ArgKind};
 
 /// The socket's name in a data or run directory.

@@ -10,10 +10,10 @@ use super::command::Command;
 use super::shape::ArgKind;
 use crate::observe::trace::TooManyWatchers;
 
-/// A request's longest line, in bytes.
-pub(super) const REQUEST_BYTES: u64 = 16 * 1024;
-/// An answer's longest line, in bytes.
-pub(super) const REPLY_BYTES: u64 = 4 * 1024 * 1024;
+/// A request's longest line, in bytes: every roster that the store keeps fits.
+pub(super) const REQUEST_BYTES: u64 = 16 * 1024 * 1024;
+/// An answer's longest line, in bytes, likewise.
+pub(super) const REPLY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One line from a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,6 +106,10 @@ impl Fault {
                 kind: ArgKind::Choice(words),
                 ..
             } => Some(format!("one of: {}", words.join(", "))),
+            Fault::BadArgument {
+                kind: ArgKind::Flag,
+                ..
+            } => Some("`true`, or leave it out".to_owned()),
             Fault::BadArgument { .. } => Some("a number from 1 on".to_owned()),
             Fault::Refused(refused) => refused.hint(),
             _ => None,
@@ -180,6 +184,7 @@ pub(super) fn parse(line: &[u8]) -> Result<(&'static Command, Request), Fault> {
         };
         let good = match arg.kind {
             ArgKind::Choice(words) => words.contains(&given.as_str()),
+            ArgKind::Flag => given == "true",
             ArgKind::Count => given.parse::<u32>().is_ok_and(|count| count > 0),
             _ => true,
         };

@@ -35,6 +35,7 @@ pub fn shown(command: &Command, rows: &[Value], value: &Value) -> String {
             lines.collect()
         }
         (Answer::Text(key), _) => value[key].as_str().unwrap_or_default().to_owned(),
+        (Answer::Document, _) => format!("{value:#}\n"),
         (Answer::Record(keys) | Answer::Live(keys) | Answer::Conversation(keys), _) => {
             record(keys, value)
         }

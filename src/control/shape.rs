@@ -17,6 +17,10 @@ pub enum ArgKind {
     Rest,
     /// A number from 1 on, typed as an option: `--limit 10`. Always optional.
     Count,
+    /// Typed as an option without a value: `--replace`. In a request it is `true`. Always optional.
+    Flag,
+    /// Text, typed as the name of the file that has it, or `-` or nothing for standard input. Never logged.
+    Content,
     /// Typed as an option with a value of that name: `--connect HOST:PORT`. Always optional.
     Setting(&'static str),
     /// Asked for on the terminal or read from standard input, never given on a command line, never logged.
@@ -56,6 +60,8 @@ pub enum Answer {
     Text(&'static str),
     /// One object; people see the text of its last key as it is, programs the others.
     Report(&'static [&'static str], &'static str),
+    /// One object with keys of its own, JSON for people too.
+    Document,
     /// Objects as they happen, until the client closes.
     Live(&'static [&'static str]),
     /// What is said to a user of the server, as it comes; stanzactl holds the conversation itself.
@@ -69,6 +75,7 @@ impl Answer {
             Answer::Record(keys) | Answer::Report(keys, _) => ("One object", keys),
             Answer::Rows(keys) | Answer::Listing { keys, .. } => ("A list of objects", keys),
             Answer::Text(key) => ("One object", std::slice::from_ref(key)),
+            Answer::Document => ("One object", &[]),
             Answer::Live(keys) => ("An object for each stanza", keys),
             Answer::Conversation(keys) => ("An object for each line", keys),
         }
@@ -85,6 +92,8 @@ impl Arg {
             ArgKind::Secret => format!("--{}-stdin", self.name),
             ArgKind::Count => format!("--{} N", self.name),
             ArgKind::Setting(value) => format!("--{} {value}", self.name),
+            ArgKind::Flag => format!("--{}", self.name),
+            ArgKind::Content => "FILE".to_owned(),
             ArgKind::Choice(words) => words.join("|"),
             ArgKind::Rest => format!("{}...", self.name.to_uppercase()),
             ArgKind::Address | ArgKind::Word | ArgKind::File => self.name.to_uppercase(),
@@ -92,7 +101,10 @@ impl Arg {
     }
 
     fn is_option(&self) -> bool {
-        matches!(self.kind, ArgKind::Count | ArgKind::Setting(_))
+        matches!(
+            self.kind,
+            ArgKind::Count | ArgKind::Setting(_) | ArgKind::Flag
+        )
     }
 }
 
@@ -118,7 +130,8 @@ impl Command {
         let many = self.args.iter().filter(|arg| arg.is_option()).count() > OPTIONS;
         let mut usage = self.name.to_owned();
         for arg in self.args.iter().filter(typed) {
-            match (arg.optional, many && arg.is_option()) {
+            let optional = arg.optional || arg.kind == ArgKind::Content;
+            match (optional, many && arg.is_option()) {
                 (_, true) => {}
                 (true, _) => usage += &format!(" [{}]", arg.typed()),
                 (false, _) => usage += &format!(" {}", arg.typed()),

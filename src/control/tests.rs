@@ -16,6 +16,7 @@ use super::*;
 use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Registry, TraceStep};
+use crate::stanza::roster::{Roster, RosterItem};
 
 #[derive(Default)]
 struct OneUser {
@@ -70,6 +71,22 @@ impl Backend for OneUser {
     }
     async fn invite_revoke(&self, id: &str) -> Result<(), Refused> {
         Err(Refused::NoSuchInvite(id.to_owned()))
+    }
+    async fn roster(&self, jid: &Jid) -> Result<Roster, Refused> {
+        Err(Refused::NoSuchUser(jid.clone()))
+    }
+    async fn roster_import(
+        &self,
+        jid: &Jid,
+        items: Vec<RosterItem>,
+        replace: bool,
+    ) -> Result<Imported, Refused> {
+        Ok(Imported {
+            jid: jid.to_string(),
+            imported: items.len(),
+            contacts: if replace { items.len() } else { 100 },
+            version: 7,
+        })
     }
     async fn session_list(&self, _: Option<&Jid>) -> Result<Vec<SessionRow>, Refused> {
         Ok(Vec::new())
@@ -289,6 +306,48 @@ fn listings_are_bounded_and_say_when_there_is_more() {
             complaint(ask(&path, "queue show", &[("id", "-1")])).code,
             "not-queued"
         );
+    });
+}
+
+#[test]
+fn rosters_are_imported_whole_or_not_at_all() {
+    with_console(OneUser::default(), |path| {
+        let import = |record: &str, more: &[(&str, &str)]| {
+            let args = [&[("jid", "bob@localhost"), ("record", record)], more].concat();
+            ask(&path, "roster import", &args)
+        };
+        // Longer than any line that a person types.
+        let contacts: Vec<String> = (0..5_000)
+            .map(|n| {
+                format!(
+                    "\"contact{n}@localhost\": {{\"name\": {:?}}}",
+                    "n".repeat(300)
+                )
+            })
+            .collect();
+        let record = format!("{{{}}}", contacts.join(","));
+        assert!(record.len() > 1 << 20);
+        let done = import(&record, &[]);
+        let [Reply::Done(done)] = &done[..] else {
+            panic!("{done:?}");
+        };
+        assert_eq!(
+            (&done["imported"], &done["contacts"]),
+            (&5_000.into(), &100.into())
+        );
+        let done = import("{}", &[("replace", "true")]);
+        assert!(matches!(&done[..], [Reply::Done(done)] if done["contacts"] == 0));
+
+        let refused = complaint(import("{}", &[("replace", "yes")]));
+        assert_eq!(refused.code, "bad-argument");
+        let refused = complaint(import("{\"a@x\": 7}", &[]));
+        assert_eq!(refused.code, "bad-record");
+        assert_eq!(
+            refused.message,
+            "1 fault, nothing was imported\n  `a@x`: a number where an object should be"
+        );
+        let nobody = complaint(ask(&path, "roster show", &[("jid", "eve@localhost")]));
+        assert_eq!(nobody.code, "no-such-user");
     });
 }
 

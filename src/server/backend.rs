@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 
 use super::banner::Banner;
 use super::reload::Reloads;
-use super::{Common, Workers, blocks, queue, scripts, sessions, settings};
+use super::{Common, Workers, blocks, queue, roster, scripts, sessions, settings};
 use crate::accounts::{AccountError, Token};
 use crate::control::{
-    Backend, CertificateRow, ConfigReport, Deleted, HookRow, InviteRow, Listening, NewInvite,
-    QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow, SessionRow,
-    SettingReport, Summary, Thrown, UserRow,
+    Backend, CertificateRow, ConfigReport, Deleted, HookRow, Imported, InviteRow, Listening,
+    NewInvite, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow,
+    SessionRow, SettingReport, Summary, Thrown, UserRow,
 };
 use crate::directory::BlockChange;
 use crate::jid::Jid;
@@ -20,6 +20,7 @@ use crate::observe::trace::Registry;
 use crate::sasl::Secret;
 use crate::script::{self, Report};
 use crate::stanza::format_time;
+use crate::stanza::roster::{Roster, RosterItem};
 
 /// How long a worker may take to tell what it knows.
 const ASK_TIME: Duration = Duration::from_secs(2);
@@ -224,6 +225,21 @@ impl Backend for Console {
             Ok(false) => Err(Refused::NoSuchInvite(id.to_owned())),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    async fn roster(&self, jid: &Jid) -> Result<Roster, Refused> {
+        self.check(jid)?;
+        roster::read(&self.common, jid).await
+    }
+
+    async fn roster_import(
+        &self,
+        jid: &Jid,
+        items: Vec<RosterItem>,
+        replace: bool,
+    ) -> Result<Imported, Refused> {
+        self.check(jid)?;
+        roster::import(&self.common, &self.workers, jid, items, replace).await
     }
 
     async fn session_list(&self, of: Option<&Jid>) -> Result<Vec<SessionRow>, Refused> {

@@ -25,6 +25,7 @@ use crate::stream::{self, AcceptContext};
 pub(crate) struct Local {
     common: Arc<Common>,
     shared: Rc<Shared>,
+    rosters: Rc<LocalRosters>,
     handshakes: Rc<Turnstile>,
     capabilities: StreamFeatures,
     engine: Rc<Engine>,
@@ -56,19 +57,14 @@ impl Local {
                 move || settings(&config())
             }),
         ));
+        let rosters = local_rosters(&delivery, config.clone());
         let engine = Engine::start(
             seat,
             script::Parts {
                 host: Rc::new(Host(common.clone())),
                 outbox: queue.clone(),
                 store: Some(common.store.clone()),
-                rosters: Some(Rc::new(LocalRosters::new(
-                    delivery.clone(),
-                    Box::new({
-                        let config = config.clone();
-                        move |domain| config().is_local_domain(domain)
-                    }),
-                ))),
+                rosters: Some(rosters.clone()),
                 modules: script::modules(),
             },
         );
@@ -99,6 +95,7 @@ impl Local {
         Local {
             common,
             shared,
+            rosters,
             handshakes,
             capabilities,
             engine,
@@ -120,6 +117,11 @@ impl Local {
         }
     }
 
+    /// This worker's way to rosters.
+    pub(super) fn rosters(&self) -> &Rc<LocalRosters> {
+        &self.rosters
+    }
+
     /// The native services of this worker, in the order in which they run: point and name.
     pub(super) fn services(&self) -> Vec<(Point, String)> {
         let bus = self.shared.router.bus();
@@ -134,6 +136,11 @@ impl Local {
             .map(|(point, (_, name))| (point, name))
             .collect()
     }
+}
+
+fn local_rosters(delivery: &Rc<Delivery>, config: Rc<dyn Fn() -> Arc<Config>>) -> Rc<LocalRosters> {
+    let serves = move |domain: &str| config().is_local_domain(domain);
+    Rc::new(LocalRosters::new(delivery.clone(), Box::new(serves)))
 }
 
 fn settings(config: &Config) -> Settings {

@@ -13,6 +13,7 @@ mod local;
 mod memory;
 mod queue;
 mod reload;
+mod roster;
 mod scripts;
 mod sessions;
 mod settings;

@@ -33,6 +33,7 @@ mod live_scripts;
 mod login;
 mod registration;
 mod roster;
+mod roster_console;
 mod script_attacks;
 mod services;
 mod shim;
