@@ -67,7 +67,9 @@ fn t75_a_flood_of_requests_keeps_nobody_waiting_and_is_bounded() {
 
 /// A server with small kernel buffers, so that a reader that stops is felt soon.
 fn small_buffers(more: &str) -> Server {
-    let config = format!("xmpp_listener {{ tcp_send_buffer_size = 8192 }}\n{more}");
+    let config = format!(
+        "xmpp_listener {{ tcp_send_buffer_size = 8192\n max_stanza_size = 65536 }}\n{more}"
+    );
     let server = Setup::new().config(&config).start();
     server.users(&["bob", "carol", "mallory"]);
     server

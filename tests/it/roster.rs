@@ -429,3 +429,55 @@ fn requests_are_granted_without_asking_where_the_operator_says_so() {
     let item = item.and_then(|query| query.elements().next()).unwrap();
     assert_eq!(item.attr("subscription"), Some("from"), "{item}");
 }
+
+/// How often the script has been called, on all workers.
+fn calls(server: &Server, script: &str) -> u64 {
+    let told = server.ctl(&["script", "list", "--json"]);
+    let scripts: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let scripts = scripts.as_array().or(scripts["scripts"].as_array());
+    let rows = scripts.unwrap_or_else(|| panic!("{}", told.stdout));
+    let row = rows.iter().find(|row| row["name"] == script).unwrap();
+    row["calls"].as_u64().unwrap()
+}
+
+#[test]
+fn a_change_enters_lua_once_however_many_contacts_there_are() {
+    const CONTACTS: usize = 1_000;
+    const CHANGES: usize = 5;
+    let server = Setup::new().workers(4).shipped_scripts().start();
+    server.users(&["alice", "bob", "carol"]);
+    let mut roster = serde_json::Map::new();
+    for n in 0..CONTACTS {
+        let jid = match n {
+            0 => "bob@localhost".to_owned(),
+            1 => "carol@localhost".to_owned(),
+            n => format!("contact{n}@localhost"),
+        };
+        roster.insert(jid, serde_json::json!({ "subscription": "from" }));
+    }
+    let roster = serde_json::Value::Object(roster).to_string();
+    let ended = server.ctl_with_input(&["roster", "import", "alice@localhost", "-"], &roster);
+    assert_eq!(ended.code, Some(0), "{}", ended.message());
+    let mut contacts = [
+        online(&server, "bob", "phone"),
+        online(&server, "carol", "desk"),
+    ];
+    let mut alice = online(&server, "alice", "desk");
+    for contact in &mut contacts {
+        presence(contact, None, "alice@localhost/desk");
+    }
+    let before = calls(&server, "xmpp-presence");
+    for n in 0..CHANGES {
+        alice
+            .send(&format!("<presence><status>{n}</status></presence>"))
+            .unwrap();
+    }
+    for contact in &mut contacts {
+        for n in 0..CHANGES {
+            let heard = presence(contact, None, "alice@localhost/desk");
+            let status = heard.child("status", heard.ns()).unwrap();
+            assert_eq!(status.text(), n.to_string(), "in order, each once");
+        }
+    }
+    assert_eq!(calls(&server, "xmpp-presence") - before, CHANGES as u64);
+}

@@ -188,11 +188,15 @@ fn has_odd_return(text: &str) -> bool {
     text.contains("]\r") || text.replace("\r\n", "").contains('\r')
 }
 
-/// We look at prefixes when the element is complete, they at its start tag.
+/// We look at prefixes and their namespaces when the element is complete, they at its start tag.
 fn is_prefix_fault(end: &End<rxml::Error>) -> bool {
     matches!(
         end,
-        End::Refused(rxml::Error::UndeclaredNamespacePrefix(_) | rxml::Error::DuplicateAttribute)
+        End::Refused(
+            rxml::Error::UndeclaredNamespacePrefix(_)
+                | rxml::Error::DuplicateAttribute
+                | rxml::Error::EmptyNamespaceUri
+        )
     )
 }
 
@@ -497,6 +501,20 @@ proptest! {
         let mut alone = Vec::new();
         child.write_to(&mut alone, "jabber:client");
         prop_assert_eq!(read_alone(&alone)?, Tree::of(&child));
+    }
+}
+
+#[test]
+fn a_prefix_without_a_namespace_is_refused_when_its_element_is_complete() {
+    for body in [
+        "<a xmlns:p=''/>",
+        "<a xmlns:p=''>",
+        "<a><b p:c='' xmlns:p=''/></a>",
+    ] {
+        let stream = [OPEN.as_bytes(), body.as_bytes()].concat();
+        compare(&stream, &[]).unwrap();
+        let complete = !matches!(ours(&stream, &[]), (_, End::Open));
+        assert_eq!(complete, body != "<a xmlns:p=''>", "{body}");
     }
 }
 
