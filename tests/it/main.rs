@@ -39,5 +39,6 @@ mod services;
 mod shim;
 mod startup;
 mod streams;
+mod subscriptions;
 mod tour;
 mod xml_oracle;
