@@ -142,8 +142,8 @@ options! {
         "SO_SNDBUF. Momentum's default is 4096.";
     IDLE_TIME: "idle_time", Kind::NumberOr(Unit::Seconds, 5, YEAR, "never"), SESSION, Some("0"), Live, "0.1",
         "Seconds without traffic before a client is disconnected.";
-    HANDSHAKE_TIME: "handshake_time", Kind::Number(Unit::Seconds, 1, 600), SESSION, Some("10"), Live, "0.1",
-        "Seconds that a TLS handshake may take.";
+    HANDSHAKE_TIME: "handshake_time", Kind::Number(Unit::Seconds, 1, 600), SESSION, Some("30"), Live, "0.1",
+        "Seconds that a TLS handshake may take. Some clients ask their user about a certificate meanwhile.";
     LOGIN_TIME: "login_time", Kind::Number(Unit::Seconds, 1, 600), SESSION, Some("30"), Live, "0.1",
         "Seconds from the connection to a bound resource.";
     MAX_UNAUTHENTICATED_PER_ADDRESS: "max_unauthenticated_per_address", Kind::Number(Unit::Count, 1, 1_000_000), SESSION, Some("256"), Live, "0.1",

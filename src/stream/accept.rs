@@ -217,6 +217,8 @@ struct Driver {
     framer: Framer,
     /// Read and not framed yet.
     input: Vec<u8>,
+    /// White space before the next header ends what came before it: some clients write a line end behind every element.
+    between_streams: bool,
     /// Not written yet.
     out: Vec<u8>,
     header: Header,
@@ -236,6 +238,7 @@ impl Driver {
             io,
             framer: Framer::new(limits),
             input: Vec::new(),
+            between_streams: false,
             out: Vec::new(),
             header: Header::default(),
             deadline: context.timers.deadline(),
@@ -252,10 +255,13 @@ impl Driver {
                 Next::Read => self.frame().await?,
                 Next::Restart => {
                     self.framer.restart();
+                    self.between_streams = true;
                     self.frame().await?
                 }
                 Next::StartTls => {
                     if self.send().await? {
+                        // White space at most. Nothing from before the handshake is read as if it came through it (T14).
+                        self.input.clear();
                         self.handshake(negotiation.domain()).await?;
                         self.framer.restart();
                         Event::Encrypted
@@ -322,9 +328,13 @@ impl Driver {
         }
         loop {
             let mut rest = self.input.as_slice();
+            if self.between_streams {
+                rest = rest.trim_ascii_start();
+                self.between_streams = rest.is_empty();
+            }
             let frame = self.framer.next(&mut rest);
             let taken = self.input.len().saturating_sub(rest.len());
-            let behind = !rest.is_empty();
+            let behind = !rest.trim_ascii_start().is_empty();
             self.input.drain(..taken);
             match frame {
                 Err(error) => return Ok(Event::Broken(error)),

@@ -18,7 +18,7 @@ PASSWORD = "correct horse"
 CONFIG = """
 hostname = "localhost"
 script_dir = "scripts"
-Domain "localhost" { XMPP_Role = "server" }
+Domain "localhost" { XMPP_Role = "server"  Registration = "open" }
 ThreadPool "default" { Concurrency = 2 }
 xmpp {}
 xmpp_listener {
@@ -29,6 +29,7 @@ xmpp_listener {
 control_listener { Listen "stanzad.sock" {} }
 scriptlet "scriptlet" {
   script "dialplan" { source = "dialplan" }
+  script "xmpp-presence" { source = "msys.xmpp.presence" }
   script "chatstates" { source = "chatstates" }
 }
 """

@@ -3,14 +3,10 @@
 Run by tests/run; alone: target/venv/bin/python -m unittest discover -v -s tests/interop
 """
 
-import asyncio
-import logging
-import ssl
 import unittest
 
-import slixmpp
-
-from daemon import PASSWORD, PATIENCE, Daemon
+from client import Client, WithDaemon
+from daemon import PATIENCE, Daemon
 
 EDIT = """
 hook("client_message_recv", 1000, function(sess, msg)
@@ -22,79 +18,7 @@ end)
 """
 
 
-class Client(slixmpp.ClientXMPP):
-    """A client that keeps what it gets in a queue."""
-
-    def __init__(self, daemon, user, tls="required", mechanism="SCRAM-SHA-256", password=PASSWORD):
-        super().__init__(f"{user}@localhost", password, sasl_mech=mechanism)
-        self.mechanism = mechanism
-        self.address = daemon.ports[tls]
-        self.enable_direct_tls = tls == "direct"
-        self.enable_starttls = tls != "direct"
-        self.enable_plaintext = False
-        # The certificate is the daemon's own, self-signed one.
-        self.ssl_context = ssl.create_default_context()
-        self.ssl_context.check_hostname = False
-        self.ssl_context.verify_mode = ssl.CERT_NONE
-        self.register_plugin("xep_0030")
-        self.register_plugin("xep_0092")
-        self.register_plugin("xep_0199")
-        self.register_plugin("xep_0203")
-        self.got = asyncio.Queue()
-        self.add_event_handler("message", self.got.put_nowait)
-        self.started = asyncio.get_running_loop().create_future()
-        self.ended = asyncio.get_running_loop().create_future()
-        self.add_event_handler("session_start", lambda _: self._settle(self.started, None))
-        self.add_event_handler("failed_all_auth", lambda _: self._settle(self.started, "refused"))
-        self.add_event_handler("disconnected", lambda _: self._settle(self.ended, None))
-
-    @staticmethod
-    def _settle(future, value):
-        if not future.done():
-            future.set_result(value)
-
-    async def online(self):
-        """Logs in and becomes available."""
-        self.connect(*self.address)
-        outcome = await asyncio.wait_for(self.started, PATIENCE)
-        if outcome is not None:
-            raise PermissionError(outcome)
-        self.send_presence()
-        # The answer to a ping means that the presence has been handled.
-        await self.plugin["xep_0199"].ping("localhost", timeout=PATIENCE)
-        return self
-
-    async def message(self):
-        return await asyncio.wait_for(self.got.get(), PATIENCE)
-
-    async def leave(self):
-        self.disconnect()
-        await asyncio.wait_for(self.ended, PATIENCE)
-
-
-class Interop(unittest.IsolatedAsyncioTestCase):
-    """One daemon for the whole class; each test has users of its own."""
-
-    @classmethod
-    def setUpClass(cls):
-        # Refused logins are what some of the tests want.
-        logging.basicConfig(level=logging.CRITICAL)
-        cls.daemon = Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        code = cls.daemon.stop()
-        if code != 0:
-            raise AssertionError(f"stanzad ended with {code} after SIGTERM")
-
-    def users(self, *names):
-        """Makes users, named after this test."""
-        test = self.id().rsplit(".", 1)[1].removeprefix("test_").replace("_", "-")
-        full = [f"{name}-{test}" for name in names]
-        for name in full:
-            self.daemon.add_user(name)
-        return full
-
+class Interop(WithDaemon):
     async def talk(self, tls, mechanism):
         """Two log in, talk both ways, and each is answered by echo."""
         alice_name, bob_name = self.users("alice", "bob")

@@ -267,6 +267,33 @@ fn a_login_over_starttls_is_bound() {
     assert!(bound.leftover.is_empty());
 }
 
+/// As go-xmpp writes: a line end behind every element, also behind those that end a stream.
+#[test]
+fn white_space_of_the_old_stream_is_no_part_of_the_new_one() {
+    let (outcome, ()) = accept_one(server("tls = \"required\""), |addr, tls| {
+        let header = format!("{HEADER}\n");
+        let mut tcp = StdStream::connect(addr).unwrap();
+        say(&mut tcp, &header);
+        read_until(&mut tcp, "</stream:features>");
+        say(&mut tcp, &format!("{STARTTLS}\n"));
+        read_until(
+            &mut tcp,
+            "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+        );
+        let mut stream = secure(tcp, tls);
+        say(&mut stream, &header);
+        read_until(&mut stream, "</stream:features>");
+        say(&mut stream, &format!("{}\n", plain()));
+        read_until(&mut stream, "/>");
+        say(&mut stream, "\r\n");
+        say(&mut stream, &header);
+        read_until(&mut stream, "</stream:features>");
+        say(&mut stream, BIND);
+        read_until(&mut stream, "</iq>");
+    });
+    assert_eq!(outcome.unwrap().jid.as_str(), "anna@localhost/phone");
+}
+
 #[test]
 fn direct_tls_and_the_first_byte_are_understood() {
     for mode in ["direct", "either"] {
@@ -352,7 +379,7 @@ fn a_taken_resource_may_be_asked_for_again_under_another_name() {
 fn t14_pipelined_data_behind_starttls_closes_the_socket() {
     let (outcome, said) = accept_one(server("tls = \"required\""), |addr, _| {
         let mut tcp = StdStream::connect(addr).unwrap();
-        say(&mut tcp, &format!("{HEADER}{STARTTLS}{}", plain()));
+        say(&mut tcp, &format!("{HEADER}{STARTTLS}\n{}", plain()));
         read_all(&mut tcp)
     });
     assert_eq!(refused(outcome), StreamCondition::PolicyViolation);
