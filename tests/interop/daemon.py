@@ -17,6 +17,7 @@ PASSWORD = "correct horse"
 
 CONFIG = """
 hostname = "localhost"
+script_cpu_budget = 100
 script_dir = "scripts"
 Domain "localhost" { XMPP_Role = "server"  Registration = "open" }
 ThreadPool "default" { Concurrency = 2 }

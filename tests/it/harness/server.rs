@@ -188,14 +188,15 @@ impl Setup {
         self
     }
 
-    /// The scripts of the repository, copied into this daemon's own directory, where they may be edited.
+    /// The scripts of the repository, copied into this daemon's own directory, where they may be edited. Their budget is that
+    /// of a debug build on a machine that does other things too; tests of budgets set their own.
     pub fn shipped_scripts(self) -> Self {
         copy_tree(
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts"),
             &self.scripts(),
         );
         self.config(
-            "scriptlet \"scriptlet\" {\n  script \"dialplan\" { source = \"dialplan\" }\n  script \"xmpp-presence\" { source = \"msys.xmpp.presence\" }\n  script \"chatstates\" { source = \"chatstates\" }\n  script \"bot\" { source = \"bot\" }\n  script \"fanout\" { source = \"fanout\" }\n}\n",
+            "script_cpu_budget = 100\nscriptlet \"scriptlet\" {\n  script \"dialplan\" { source = \"dialplan\" }\n  script \"xmpp-presence\" { source = \"msys.xmpp.presence\" }\n  script \"chatstates\" { source = \"chatstates\" }\n  script \"bot\" { source = \"bot\" }\n  script \"fanout\" { source = \"fanout\" }\n}\n",
         )
     }
 
