@@ -45,15 +45,17 @@ impl fmt::Debug for LogSwitch {
     }
 }
 
-/// Sends events that pass `filter` to standard error, in colour only on a terminal.
+/// Sends events that pass `filter` to standard error: on a terminal in colour, elsewhere with the module that speaks.
 ///
 /// # Errors
 /// A filter that cannot be parsed, or a subscriber that is already there.
 pub fn init(filter: &str) -> Result<LogSwitch, LogError> {
+    let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parse(filter)?)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(terminal)
+        .with_target(!terminal)
         .with_filter_reloading();
     let handle = builder.reload_handle();
     builder.try_init().map_err(|_| LogError::Taken)?;

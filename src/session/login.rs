@@ -15,6 +15,9 @@ use crate::stanza::{Condition, StanzaError};
 use crate::store::Store;
 use crate::stream::{AuthFailure, Authenticate, LocalFuture, NewAccount};
 
+/// Hexadecimal digits of a resource that the server makes: 64 bits that nobody guesses (RFC 6120 §7.6), and short enough to be read.
+const RESOURCE_CHARS: usize = 16;
+
 /// The name of the secret that makes up salts for users who do not exist (T25).
 const SALT_SECRET: &str = "unknown-user-salts";
 
@@ -206,14 +209,12 @@ impl Login {
     }
 
     fn register(&self, user: &Jid, wish: Option<&str>) -> Result<Jid, StanzaError> {
-        let made;
-        let resource = match wish {
-            Some(wish) => wish,
-            None => {
-                made = self.parts.clock.random_id();
-                &made
-            }
-        };
+        let mut made = String::new();
+        let resource = wish.unwrap_or_else(|| {
+            made = self.parts.clock.random_id();
+            made.truncate(RESOURCE_CHARS);
+            &made
+        });
         let jid = user
             .with_resource(resource)
             .map_err(|_| StanzaError::new(Condition::BadRequest))?;
