@@ -548,6 +548,9 @@ impl Refused {
             Refused::NotServed { served, .. } => {
                 Some(format!("served here: {}", served.join(", ")))
             }
+            Refused::NotAUser(_) => {
+                Some("`stanzactl summary` names the domains that are served here".to_owned())
+            }
             Refused::Exists(jid) => Some(format!(
                 "`stanzactl user passwd {jid}` changes its password"
             )),

@@ -237,7 +237,7 @@ fn mistakes_are_answered_with_what_to_do() {
     let domain = add("localhost", "secret\n");
     assert_eq!(domain.code, Some(1));
     assert!(
-        domain.message().contains("user@domain"),
+        domain.message().contains("user@domain") && domain.stderr.contains("`stanzactl summary`"),
         "{}",
         domain.stderr
     );
