@@ -135,6 +135,8 @@ class InATerminal(unittest.TestCase):
         bob.type("/win 2")
         late = bob.shows("alice@localhost.*: call me when you are back")
 
+        # What her first window says of bob's coming back has been said before it is cleared.
+        alice.shows(r"^ Bobby \[online\]")
         alice.type("/win 1")
         alice.clear()
         alice.type("/blocked add bob@localhost")
