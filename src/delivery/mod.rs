@@ -29,6 +29,7 @@ use crate::directory::{
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::observe::Counters;
+use crate::services;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 use crate::store::Store;
 use place::Placed;
@@ -253,7 +254,10 @@ impl Delivery {
     #[must_use]
     pub fn unbind(self: &Rc<Self>, jid: &Jid, session: u64, outbox: &Arc<Outbox>) -> Vec<Stanza> {
         let bounces = self.directory.with(jid, |account, state| {
-            state.unbind(session);
+            let gone = state.unbind(session);
+            if gone.is_some_and(|gone| gone.told.is_seen()) && !state.is_seen() {
+                services::left(&self.store, jid, self.clock.wall_ms(), "");
+            }
             let mut messages = Vec::new();
             let mut rows = Vec::new();
             let mut bounces = Vec::new();
@@ -302,6 +306,17 @@ impl Delivery {
             if turn::apply_presence(state, presence) {
                 let _ = state.queue(Queued::Flush { session });
                 self.start_turn(account, state);
+            }
+        });
+    }
+
+    /// A session of `jid` was available and is no longer, [`Told`] says so already: notes when its user went, unless it has
+    /// others.
+    pub fn left(&self, jid: &Jid, words: &str) {
+        // Under the mutex of the account: of two that go at once, the second finds the first gone.
+        self.directory.with(jid, |_, state| {
+            if !state.is_seen() {
+                services::left(&self.store, jid, self.clock.wall_ms(), words);
             }
         });
     }

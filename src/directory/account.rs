@@ -254,6 +254,14 @@ impl State {
             .filter(|resource| resource.priority.is_some_and(|priority| priority >= 0))
     }
 
+    /// Whether those who may see the user believe that it is there.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.resources
+            .iter()
+            .any(|resource| resource.told.is_seen())
+    }
+
     /// Adds a session. A session with the same full JID must have been removed before.
     pub fn bind(&mut self, resource: Resource) {
         self.resources.push(resource);

@@ -94,10 +94,11 @@ impl Told {
         directed.extract_if(.., |to| take(to)).collect()
     }
 
-    /// Whether the session is available.
+    /// Whether those who may see the user believe that the session is available.
     #[must_use]
-    pub fn is_available(&self) -> bool {
-        self.0.lock().available
+    pub fn is_seen(&self) -> bool {
+        let state = self.0.lock();
+        state.available || state.inherited
     }
 }
 
@@ -130,8 +131,10 @@ mod tests {
         let older = Told::default();
         let _ = older.everybody(true);
         let newer = older.inherit();
+        assert!(!older.is_seen() && newer.is_seen());
         assert_eq!(older.everybody(false), Turned::Nothing);
         assert_eq!(newer.everybody(false), Turned::Unavailable);
+        assert!(!newer.is_seen());
         let newest = {
             let _ = newer.everybody(true);
             newer.inherit().inherit()

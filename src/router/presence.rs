@@ -50,7 +50,11 @@ impl Router {
             event.peer.id,
             available.then(|| stanza.clone()),
         );
+        let leaves = !available && event.peer.told.is_seen();
         let turned = event.peer.told.everybody(available);
+        if leaves {
+            self.delivery.left(&event.peer.jid, &stanza.status());
+        }
         self.tell_own(&event.peer, stanza.clone());
         match point(turned) {
             Some(point) => Next::Point(point, event),

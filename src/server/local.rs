@@ -69,8 +69,10 @@ impl Local {
             },
         );
         let mut bus = Bus::new(activity);
-        let capabilities =
-            services::register(&mut bus, &parts(&common, &config, &delivery, &engine));
+        let capabilities = services::register(
+            &mut bus,
+            &parts(&common, &config, (&delivery, &rosters), &engine),
+        );
         engine.register(&mut bus);
         let epoch = config.clone();
         let router = Rc::new(Router::new(
@@ -156,7 +158,7 @@ fn settings(config: &Config) -> Settings {
 fn parts(
     common: &Common,
     config: &Rc<dyn Fn() -> Arc<Config>>,
-    delivery: &Rc<Delivery>,
+    (delivery, rosters): (&Rc<Delivery>, &Rc<LocalRosters>),
     engine: &Rc<Engine>,
 ) -> services::Parts {
     let engine = engine.clone();
@@ -167,6 +169,7 @@ fn parts(
         config: config.clone(),
         directory: common.directory.clone(),
         blocks: delivery.clone(),
+        rosters: rosters.clone(),
         announced: Rc::new(move || engine.announced().disco.clone()),
     }
 }

@@ -6,6 +6,7 @@
 
 mod native;
 mod rfc6121_session;
+mod xep0012_last;
 mod xep0030_disco;
 mod xep0049_private;
 mod xep0054_vcard;
@@ -15,6 +16,8 @@ mod xep0115_caps;
 mod xep0191_blocking;
 mod xep0199_ping;
 mod xep0202_time;
+
+pub use xep0012_last::left;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +32,7 @@ use crate::directory::{BlockChange, BlockError, Blocks, Directory};
 use crate::hook::{Band, Bus, Peer, Point};
 use crate::jid::Jid;
 use crate::net::Clock;
+use crate::roster::Rosters;
 use crate::stanza::{Condition, StanzaError};
 use crate::store::{Store, StoreError};
 use crate::xml::Element;
@@ -89,6 +93,11 @@ trait Service {
     /// Whether `payload` in a request of that type, to that target, is its business.
     fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool;
 
+    /// What is answered of an account that does not exist, and so to those whom its owner blocks.
+    fn nobody(&self) -> Condition {
+        Condition::ServiceUnavailable
+    }
+
     /// Answers, now or later.
     fn answer(&self, request: &Request<'_>) -> Answer;
 }
@@ -132,6 +141,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// Who blocks whom.
     pub blocks: Rc<dyn BlockLists>,
+    /// Who sees whom.
+    pub rosters: Rc<dyn Rosters>,
     /// Namespaces that scripts announce; another `Rc` when they have changed.
     pub announced: Announced,
 }
@@ -152,6 +163,7 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
         config,
         directory,
         blocks,
+        rosters,
         announced,
     } = parts;
     let ping: Rc<dyn Service> = Rc::new(xep0199_ping::Ping);
@@ -166,6 +178,12 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
         )),
         Rc::new(xep0054_vcard::Vcard::new(store.clone(), config.clone())),
         Rc::new(xep0191_blocking::Blocking::new(blocks.clone())),
+        Rc::new(xep0012_last::Last::new(
+            clock.clone(),
+            store.clone(),
+            directory.clone(),
+            rosters.clone(),
+        )),
     ];
     let mut features: Vec<&'static str> = xep0030_disco::FEATURES.to_vec();
     features.extend(ping.features());

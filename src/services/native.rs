@@ -66,7 +66,8 @@ impl Native {
             // What is answered at once is the same for every account, and for none.
             (Target::Account(owner), Answer::Wait(waits)) => {
                 let parties = (owner.clone(), event.peer.jid.clone());
-                Answer::wait(unless_blocked(self.blocks.clone(), parties, waits))
+                let nobody = self.service.nobody();
+                Answer::wait(unless_blocked(self.blocks.clone(), parties, waits, nobody))
             }
             (_, answer) => answer,
         })

@@ -85,15 +85,17 @@ fn refusal(error: BlockError) -> StanzaError {
     StanzaError::new(condition).with_text(error.to_string())
 }
 
-/// An answer on behalf of `owner`, which `peer` gets only if it is not blocked: else there is nobody (XEP-0191 §3.3).
+/// An answer on behalf of `owner`, which `peer` gets only if it is not blocked: else what `nobody` says
+/// (XEP-0191 §3.3).
 pub(super) async fn unless_blocked(
     lists: Rc<dyn BlockLists>,
     (owner, peer): (Jid, Jid),
     answer: impl Future<Output = Outcome>,
+    nobody: Condition,
 ) -> Outcome {
     match lists.covers(owner, peer).await {
         Ok(false) => answer.await,
-        Ok(true) => Err(StanzaError::new(Condition::ServiceUnavailable)),
+        Ok(true) => Err(StanzaError::new(nobody)),
         Err(error) => Err(refusal(error)),
     }
 }

@@ -28,6 +28,7 @@ mod fanout;
 mod first_domain;
 mod fuzz_corpus;
 mod harness;
+mod last_activity;
 mod layering;
 mod live_scripts;
 mod login;
