@@ -17,7 +17,9 @@ use crate::directory::{Closing, Directory};
 use crate::jid::Jid;
 use crate::limit::Rate;
 use crate::net::Clock;
+use crate::roster::farewell;
 use crate::sasl::{Credentials, PasswordError, SALT_BYTES, Secret};
+use crate::stanza::Stanza;
 use crate::store::{Store, StoreError};
 
 /// The window in which attempts to register are counted per address.
@@ -157,7 +159,8 @@ impl Accounts {
     }
 
     /// Removes a user with all that is kept for it, and asks its sessions to end, except for number `spared`. Returns how
-    /// many there were.
+    /// many there were. `tell` gets what its contacts have to hear, for routing: else they would see whoever has the name
+    /// next, and be seen.
     ///
     /// # Errors
     /// [`AccountError::NotFound`], or ours.
@@ -165,11 +168,14 @@ impl Accounts {
         self: &Arc<Self>,
         user: &Jid,
         spared: Option<u64>,
+        tell: impl FnOnce(Vec<Stanza>) + 'static,
     ) -> Result<usize, AccountError> {
         let (this, user) = (self.clone(), user.to_bare());
         whole(async move {
+            let roster = this.store.roster(user.as_str()).await?;
             this.store.user_delete(user.as_str()).await?;
             this.changed(user.as_str());
+            tell(farewell(&user, &roster, &this.available(user.as_str())));
             Ok(this.revoke(user.as_str(), spared))
         })
         .await
@@ -200,14 +206,25 @@ impl Accounts {
         Ok(derived?)
     }
 
-    /// A live account remembers whether its user exists, and whom it blocks: it has to ask again.
+    /// A live account remembers whether its user exists, its contacts and whom it blocks: it has to ask again.
     fn changed(&self, bare: &str) {
         if let Some(account) = self.directory.find(bare)
             && let Some(mut state) = account.lock()
         {
             state.set_known(None);
+            state.set_roster(None);
             account.set_blocks(&mut state, None);
         }
+    }
+
+    fn available(&self, bare: &str) -> Vec<Jid> {
+        let account = self.directory.find(bare);
+        let state = account.as_ref().and_then(|account| account.lock());
+        let resources = state.iter().flat_map(|state| state.resources());
+        resources
+            .filter(|resource| resource.told.is_seen())
+            .map(|resource| resource.jid.clone())
+            .collect()
     }
 
     fn revoke(&self, bare: &str, spared: Option<u64>) -> usize {

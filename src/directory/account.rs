@@ -411,7 +411,7 @@ impl State {
         self.roster.as_ref()
     }
 
-    /// Keeps the roster, for the holder of the turn.
+    /// Keeps the roster, for the holder of the turn; `None` forgets it, for anybody.
     pub fn set_roster(&mut self, roster: Option<Arc<Roster>>) {
         self.roster = roster;
     }

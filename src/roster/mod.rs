@@ -7,11 +7,13 @@
 //! [`Rosters`] is implemented higher up, by `delivery`, which owns the turns.
 
 mod change;
+mod farewell;
 mod machine;
 mod push;
 mod show;
 
 pub use change::{Audience, Change, Changed, Plan, Write, plan};
+pub use farewell::farewell;
 pub use machine::{Event, Machine, Step};
 pub use push::{Pushed, result};
 pub use show::{audience, contacts_presence, presences_to};

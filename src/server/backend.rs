@@ -15,6 +15,7 @@ use crate::control::{
     SessionRow, SettingReport, Summary, Thrown, UserRow,
 };
 use crate::directory::BlockChange;
+use crate::hook::Outbox;
 use crate::jid::Jid;
 use crate::observe::trace::Registry;
 use crate::sasl::Secret;
@@ -155,7 +156,15 @@ impl Backend for Console {
 
     async fn user_delete(&self, jid: &Jid) -> Result<Deleted, Refused> {
         self.check(jid)?;
-        let removed = self.common.accounts.remove(jid, None).await;
+        let workers = self.workers.clone();
+        let tell = move |farewells| {
+            if let Some(worker) = workers.first() {
+                worker.run(move |local| {
+                    local.queue().send_all(farewells, 0);
+                });
+            }
+        };
+        let removed = self.common.accounts.remove(jid, None, tell).await;
         Ok(Deleted {
             sessions_closed: removed.map_err(|error| refused(jid, error))?,
         })

@@ -71,7 +71,7 @@ impl Local {
         let mut bus = Bus::new(activity);
         let capabilities = services::register(
             &mut bus,
-            &parts(&common, &config, (&delivery, &rosters), &engine),
+            &parts(&common, &config, (&queue, &delivery, &rosters), &engine),
         );
         engine.register(&mut bus);
         let epoch = config.clone();
@@ -119,6 +119,11 @@ impl Local {
         }
     }
 
+    /// Where this worker's own stanzas are queued.
+    pub(super) fn queue(&self) -> &Rc<SendQueue> {
+        &self.shared.queue
+    }
+
     /// This worker's way to rosters.
     pub(super) fn rosters(&self) -> &Rc<LocalRosters> {
         &self.rosters
@@ -158,7 +163,7 @@ fn settings(config: &Config) -> Settings {
 fn parts(
     common: &Common,
     config: &Rc<dyn Fn() -> Arc<Config>>,
-    (delivery, rosters): (&Rc<Delivery>, &Rc<LocalRosters>),
+    (queue, delivery, rosters): (&Rc<SendQueue>, &Rc<Delivery>, &Rc<LocalRosters>),
     engine: &Rc<Engine>,
 ) -> services::Parts {
     let engine = engine.clone();
@@ -169,6 +174,7 @@ fn parts(
         config: config.clone(),
         directory: common.directory.clone(),
         blocks: delivery.clone(),
+        outbox: queue.clone(),
         rosters: rosters.clone(),
         announced: Rc::new(move || engine.announced().disco.clone()),
     }

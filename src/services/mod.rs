@@ -29,7 +29,7 @@ use bytes::Bytes;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::directory::{BlockChange, BlockError, Blocks, Directory};
-use crate::hook::{Band, Bus, Peer, Point};
+use crate::hook::{Band, Bus, Outbox, Peer, Point};
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::roster::Rosters;
@@ -141,6 +141,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// Who blocks whom.
     pub blocks: Rc<dyn BlockLists>,
+    /// Where they put stanzas of their own.
+    pub outbox: Rc<dyn Outbox>,
     /// Who sees whom.
     pub rosters: Rc<dyn Rosters>,
     /// Namespaces that scripts announce; another `Rc` when they have changed.
@@ -163,6 +165,7 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
         config,
         directory,
         blocks,
+        outbox,
         rosters,
         announced,
     } = parts;
@@ -175,6 +178,7 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
         Rc::new(xep0077_register::Register::new(
             accounts.clone(),
             config.clone(),
+            outbox.clone(),
         )),
         Rc::new(xep0054_vcard::Vcard::new(store.clone(), config.clone())),
         Rc::new(xep0191_blocking::Blocking::new(blocks.clone())),

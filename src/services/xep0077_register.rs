@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::{Answer, Request, Service, Target};
 use crate::accounts::{AccountError, Accounts};
 use crate::config::Config;
-use crate::hook::Peer;
+use crate::hook::{Outbox, Peer};
 use crate::sasl::Secret;
 use crate::stanza::{Condition, StanzaError};
 use crate::xml::Element;
@@ -18,11 +18,20 @@ const NS: &str = "jabber:iq:register";
 pub(super) struct Register {
     accounts: Arc<Accounts>,
     config: Rc<dyn Fn() -> Arc<Config>>,
+    outbox: Rc<dyn Outbox>,
 }
 
 impl Register {
-    pub(super) fn new(accounts: Arc<Accounts>, config: Rc<dyn Fn() -> Arc<Config>>) -> Register {
-        Register { accounts, config }
+    pub(super) fn new(
+        accounts: Arc<Accounts>,
+        config: Rc<dyn Fn() -> Arc<Config>>,
+        outbox: Rc<dyn Outbox>,
+    ) -> Register {
+        Register {
+            accounts,
+            config,
+            outbox,
+        }
     }
 
     /// XEP-0077 §3.3. The password comes as it is: not without TLS, and not for anybody else (T97).
@@ -50,13 +59,16 @@ impl Register {
         })
     }
 
-    /// XEP-0077 §3.2: everything of the account goes, other sessions end at once, this one when its answer is written.
+    /// XEP-0077 §3.2: everything of the account goes, other sessions end at once, this one when its answer is written, and contacts
+    /// hear that it is no contact any more.
     fn remove(&self, peer: &Arc<Peer>) -> Answer {
-        let (accounts, peer) = (self.accounts.clone(), peer.clone());
+        let (accounts, peer, outbox) = (self.accounts.clone(), peer.clone(), self.outbox.clone());
         Answer::wait(async move {
             let own = peer.jid.to_bare();
             accounts
-                .remove(&own, Some(peer.id))
+                .remove(&own, Some(peer.id), move |farewells| {
+                    outbox.send_all(farewells, 1);
+                })
                 .await
                 .map_err(|error| refused(&error))?;
             tracing::info!(user = %own, "a user has removed its account");

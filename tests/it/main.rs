@@ -30,6 +30,7 @@ mod fuzz_corpus;
 mod harness;
 mod last_activity;
 mod layering;
+mod leaving;
 mod live_scripts;
 mod login;
 mod registration;
