@@ -87,7 +87,10 @@ pub(super) fn apply_presence(state: &mut State, presence: Queued) -> bool {
         show: stanza.show(),
         status: stanza.status(),
     });
-    resource.presence = presence;
+    resource.presence = presence.map(|mut stanza| {
+        stanza.forget_tree();
+        stanza
+    });
     !before && reachable(resource.priority)
 }
 

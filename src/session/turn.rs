@@ -1,5 +1,6 @@
 //! One turn of a session: what happens between two wake-ups.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -60,6 +61,10 @@ impl Session {
                 && let Some(stanza) = self.held.pop_front()
             {
                 self.route(stanza);
+            }
+            if self.held.is_empty() {
+                // An idle session keeps no room for what is rare.
+                self.held = VecDeque::new();
             }
         }
     }

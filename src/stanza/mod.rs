@@ -252,6 +252,11 @@ impl Stanza {
         Ok(self.tree.get_or_init(|| Arc::new(tree)))
     }
 
+    /// Lets go of the tree, if there is one: for a stanza that is kept. Who asks for it again gets it made again.
+    pub fn forget_tree(&mut self) {
+        self.tree = OnceLock::new();
+    }
+
     /// Changes the stanza as a tree. Clones of it made before are not changed.
     ///
     /// # Errors
