@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::sync::Barrier;
 use std::thread;
 
 use serde_json::Value;
@@ -322,13 +323,17 @@ fn t37_one_invite_is_not_used_twice_however_many_try() {
         "{INVITE}xmpp_listener {{ registrations_per_hour = 0 }}\n"
     ));
     let (_, token) = invite(&server, &[]);
+    // All have shown the token before anybody uses it.
+    let start = Barrier::new(TRIES);
     let made: usize = thread::scope(|scope| {
         let tries: Vec<_> = (0..TRIES)
             .map(|n| {
-                let (server, token) = (&server, &token);
+                let (server, token, start) = (&server, &token, &start);
                 scope.spawn(move || {
                     let mut client = newcomer(server);
-                    is_done(&preauth(&mut client, token));
+                    let shown = preauth(&mut client, token);
+                    start.wait();
+                    is_done(&shown);
                     let answer = register(&mut client, &format!("user{n}"), "mine");
                     usize::from(answer.attr("type") == Some("result"))
                 })
