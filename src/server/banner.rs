@@ -85,7 +85,7 @@ fn line(out: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
     writeln!(out, "  {name:<13}  {text}")
 }
 
-/// [`line`] of what is pasted, and what is said behind it.
+/// [`line()`] of what is pasted, and what is said behind it.
 fn paste(out: &mut fmt::Formatter<'_>, name: &str, text: &str, behind: &str) -> fmt::Result {
     if out.alternate() {
         line(out, name, &format!("\u{1b}[1m{text}\u{1b}[0m{behind}"))
