@@ -37,6 +37,8 @@ pub enum Closing {
     Kicked(Arc<str>),
     /// The user's account is gone, or its password was changed.
     Revoked,
+    /// Its domain is not served any more.
+    HostGone,
     /// The server stops.
     Shutdown,
     /// It made the server keep too much while memory was short.

@@ -10,6 +10,7 @@ use super::Common;
 use super::host;
 use super::identity::{Tls, TlsError};
 use crate::config::{Change, Config, Diagnostics, Source};
+use crate::directory::Closing;
 use crate::script::{self, Report};
 
 /// Reloads that may wait.
@@ -112,7 +113,8 @@ impl Reloader {
         }
         common.set_log_level(&held);
         common.set_memory_limits(&held);
-        common.config.store(held);
+        common.config.store(held.clone());
+        close_gone(common, &held);
         let tls = Arc::new(tls);
         let old = common.tls.swap(tls.clone());
         for certificate in tls.certified.iter().filter(|new| !old.has(new)) {
@@ -123,6 +125,16 @@ impl Reloader {
             );
         }
         Ok(Reloaded { config, changes })
+    }
+}
+
+/// Ends the sessions of domains that are not served any more (RFC 6120 §4.9.3.5).
+fn close_gone(common: &Common, config: &Config) {
+    for (jid, outbox) in common.directory.outboxes() {
+        if !config.is_local_domain(jid.domain()) {
+            tracing::info!(%jid, "closing a session: its domain is not served any more");
+            outbox.close(Closing::HostGone);
+        }
     }
 }
 

@@ -275,6 +275,7 @@ impl End {
             Closing::Conflict => End::Error(StreamCondition::Conflict, None),
             Closing::Kicked(why) => End::Kicked(why),
             Closing::Revoked => End::Error(StreamCondition::NotAuthorized, None),
+            Closing::HostGone => End::Error(StreamCondition::HostGone, None),
             Closing::Shutdown => End::Error(StreamCondition::SystemShutdown, None),
             Closing::Memory => End::Error(StreamCondition::ResourceConstraint, None),
         }

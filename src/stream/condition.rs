@@ -31,8 +31,6 @@ macro_rules! conditions {
 conditions! {
     /// XML that cannot be processed.
     BadFormat = "bad-format",
-    /// A prefix that is not supported.
-    BadNamespacePrefix = "bad-namespace-prefix",
     /// A newer stream took the place of this one.
     Conflict = "conflict",
     /// The peer did not come to the point, or cannot be reached any more.
@@ -49,16 +47,12 @@ conditions! {
     InvalidFrom = "invalid-from",
     /// Not the namespace of streams, or not that of clients.
     InvalidNamespace = "invalid-namespace",
-    /// XML that a schema forbids.
-    InvalidXml = "invalid-xml",
     /// Not before the login, or not at this step of it.
     NotAuthorized = "not-authorized",
     /// Not XML.
     NotWellFormed = "not-well-formed",
     /// Against the rules of this server.
     PolicyViolation = "policy-violation",
-    /// The peer must come again, because something changed.
-    Reset = "reset",
     /// Too much to do.
     ResourceConstraint = "resource-constraint",
     /// XML that XMPP forbids.

@@ -44,7 +44,7 @@ pub struct Header {
     pub id: Option<String>,
     /// `version`.
     pub version: Option<String>,
-    /// `xml:lang`: the default language of the stream's stanzas.
+    /// `xml:lang`: the default language of the stream's stanzas; `None` also for what is no language tag.
     pub lang: Option<String>,
     /// The default namespace, that of the stanzas; empty if none is declared.
     pub ns: String,

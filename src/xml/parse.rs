@@ -102,7 +102,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, Error> {
         from: get("from"),
         id: get("id"),
         version: get("version"),
-        lang: get("xml:lang"),
+        lang: get("xml:lang").filter(|tag| is_language(tag)),
         ns: scope.lookup(None).unwrap_or_default().to_string(),
         stream_ns: element.ns().to_owned(),
         prefixes: scope
@@ -111,6 +111,15 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, Error> {
             .filter_map(|(prefix, ns)| Some((prefix.as_deref()?.to_owned(), ns.to_string())))
             .collect(),
     })
+}
+
+/// Whether this may be a language tag (BCP 47 §2.1, §4.4.1: no need for more than 35 characters). The one of a header is put
+/// on every stanza of its stream, so that one as long as a header may be would make each of them as long.
+fn is_language(tag: &str) -> bool {
+    tag.len() <= 35
+        && tag.split('-').all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
 }
 
 fn tree(text: &str, mut scope: Scope) -> Result<Element, Error> {

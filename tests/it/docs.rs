@@ -243,3 +243,17 @@ fn attacks_and_their_tests_name_each_other() {
         "docs/security.md does not name: {unnamed:?}"
     );
 }
+
+/// The rows of docs/errors.md below that heading: each error and what is said of it.
+pub fn errors_listed(heading: &str) -> Vec<(String, String)> {
+    let page = read("docs/errors.md");
+    let (_, section) = page.split_once(&format!("## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let (name, rest) = row.split_once("` | ").unwrap();
+        let means = rest.trim_end_matches(" |").replace(" | ", ": ");
+        (name.to_owned(), means)
+    })
+    .collect()
+}

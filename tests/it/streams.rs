@@ -206,3 +206,55 @@ fn a_session_reads_on_after_its_answers_were_written_in_one_turn() {
         assert_eq!(answer.attr("id"), Some(id.to_string().as_str()));
     }
 }
+
+/// RFC 6120 §4.7.4, §8.1.5: the language of a stream is that of its stanzas, for whoever gets them and whenever; a stanza's
+/// own goes before it.
+#[test]
+fn the_language_of_a_stream_is_on_its_stanzas() {
+    let server = Server::start();
+    server.users(&["alice", "bob", "carol"]);
+    let speaks = |header: &str| {
+        let mut alice = Client::connect_to(server.plain(), &format!("localhost{header}")).unwrap();
+        alice.features().unwrap();
+        assert_eq!(alice.header().unwrap().lang.as_deref(), Some("en"));
+        alice
+            .authenticate(&Login::direct(server.plain(), "alice"))
+            .unwrap();
+        alice.open().unwrap();
+        alice.features().unwrap();
+        let bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+        assert_eq!(alice.ask("b", bind).unwrap().attr("type"), Some("result"));
+        alice
+    };
+    let mut bob = online(&server, "bob");
+    let mut german = speaks("' xml:lang='de-CH");
+    german.say("bob@localhost", "m", "hallo").unwrap();
+    assert_eq!(bob.message().unwrap().attr("xml:lang"), Some("de-CH"));
+    german
+        .send("<message to='bob@localhost' xml:lang='cs'><body>ahoj</body></message>")
+        .unwrap();
+    assert_eq!(bob.message().unwrap().attr("xml:lang"), Some("cs"));
+    german.send("<presence to='bob@localhost'/>").unwrap();
+    let presence = bob
+        .expect("presence", |element| {
+            element.name() == "presence"
+                && element
+                    .attr("from")
+                    .is_some_and(|from| from.starts_with("alice@"))
+        })
+        .unwrap();
+    assert_eq!(presence.attr("xml:lang"), Some("de-CH"));
+    german.say("carol@localhost", "m", "hallo").unwrap();
+    german.drain().unwrap();
+    let carol = online(&server, "carol");
+    assert_eq!(carol.kept[0].attr("xml:lang"), Some("de-CH"));
+
+    // What is no language is none: the header of a stream does not make each of its stanzas as long as itself.
+    let long = format!("' xml:lang='{}", "x".repeat(9_000));
+    for header in ["", "' xml:lang='", "' xml:lang='a b", &long] {
+        let mut alice = speaks(header);
+        alice.say("bob@localhost", "m", "hm").unwrap();
+        let message = bob.message().unwrap();
+        assert_eq!(message.attr("xml:lang"), None, "{message}");
+    }
+}

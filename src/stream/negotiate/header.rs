@@ -43,13 +43,14 @@ impl Negotiation {
         let to = header.to.as_deref().and_then(|to| Jid::new(to).ok());
         let domain = to
             .filter(|to| to.as_str() == to.domain())
-            .filter(|to| (self.rules.serves)(to.domain()))
-            .ok_or((
+            .ok_or((StreamCondition::ImproperAddressing, "opened to no domain"))?;
+        if !(self.rules.serves)(domain.domain()) {
+            return Err((
                 StreamCondition::HostUnknown,
                 "opened to a domain that is not served here",
-            ))?
-            .as_str()
-            .to_owned();
+            ));
+        }
+        let domain = domain.as_str().to_owned();
         let from = match &header.from {
             None => None,
             Some(from) => Some(

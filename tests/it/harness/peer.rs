@@ -79,6 +79,8 @@ pub struct Peer {
     framer: Framer,
     header: Option<Header>,
     input: Vec<u8>,
+    /// The domain of its streams.
+    domain: String,
     /// The full address, once bound.
     pub jid: String,
 }
@@ -111,6 +113,7 @@ impl Peer {
             framer: Framer::new(Limits::BOUND),
             header: None,
             input: Vec::new(),
+            domain: "localhost".to_owned(),
             jid: String::new(),
         })
     }
@@ -118,7 +121,8 @@ impl Peer {
     /// Connects without TLS and opens a stream to `domain`.
     pub async fn connect_to(addr: SocketAddr, domain: &str) -> io::Result<Self> {
         let mut peer = Self::new(addr).await?;
-        peer.open_to(domain).await?;
+        peer.domain = domain.to_owned();
+        peer.open().await?;
         Ok(peer)
     }
 
@@ -340,17 +344,14 @@ impl Peer {
 
     /// Sends a stream header; the server's comes with the next element.
     pub async fn open(&mut self) -> io::Result<()> {
-        self.open_to("localhost").await
-    }
-
-    async fn open_to(&mut self, domain: &str) -> io::Result<()> {
+        let domain = &self.domain;
         self.framer = Framer::new(Limits::BOUND);
         self.header = None;
-        self.send(&format!(
+        let header = format!(
             "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='jabber:client' \
              xmlns:stream='http://etherx.jabber.org/streams'>"
-        ))
-        .await
+        );
+        self.send(&header).await
     }
 
     fn start_tls(&mut self) {

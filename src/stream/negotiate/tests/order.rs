@@ -162,7 +162,7 @@ fn t18_nothing_changes_after_the_login() {
     for (header, condition) in [
         (to("to='other.example'"), StreamCondition::HostUnknown),
         (to("to='unknown.example'"), StreamCondition::HostUnknown),
-        (to(""), StreamCondition::HostUnknown),
+        (to(""), StreamCondition::ImproperAddressing),
         (
             to("to='example.org' from='bob@example.org'"),
             StreamCondition::InvalidFrom,
@@ -245,18 +245,21 @@ fn bad_headers_are_refused_behind_a_header_of_ours() {
             change("version='1.0'>", "version='x.0'>"),
             StreamCondition::UnsupportedVersion,
         ),
-        (change("to='example.org'", ""), StreamCondition::HostUnknown),
+        (
+            change("to='example.org'", ""),
+            StreamCondition::ImproperAddressing,
+        ),
         (
             change("to='example.org'", "to='nowhere.example'"),
             StreamCondition::HostUnknown,
         ),
         (
             change("to='example.org'", "to='anna@example.org'"),
-            StreamCondition::HostUnknown,
+            StreamCondition::ImproperAddressing,
         ),
         (
             change("to='example.org'", "to='example.org/x'"),
-            StreamCondition::HostUnknown,
+            StreamCondition::ImproperAddressing,
         ),
         (change("to=", "from='@' to="), StreamCondition::InvalidFrom),
         ("<stream>".to_owned(), StreamCondition::InvalidNamespace),
