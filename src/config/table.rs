@@ -192,12 +192,12 @@ options! {
         "Bytes that may wait to be written to one session.";
     OUTBOX_STALL: "outbox_stall", Kind::Number(Unit::Seconds, 1, 3600), GLOBAL, Some("30"), Restart, "0.1",
         "Seconds that an outbox may stay full before its session is closed.";
-    OFFLINE_MAX_MESSAGES: "offline_max_messages", Kind::Number(Unit::Count, 0, 10_000_000), GLOBAL, Some("1000"), Restart, "0.1",
+    OFFLINE_MAX_MESSAGES: "offline_max_messages", Kind::Number(Unit::Count, 0, 10_000_000), GLOBAL, Some("1000"), Live, "0.1",
         "How many messages are kept for a user who is away. 0: none.";
-    OFFLINE_MAX_BYTES: "offline_max_bytes", Kind::Number(Unit::Bytes, 0, 4096 * MIB), GLOBAL, Some("16777216"), Restart, "0.1",
+    OFFLINE_MAX_BYTES: "offline_max_bytes", Kind::Number(Unit::Bytes, 0, 4096 * MIB), GLOBAL, Some("16777216"), Live, "0.1",
         "How many bytes of messages are kept for a user who is away.";
-    OFFLINE_EXPIRATION: "offline_expiration", Kind::NumberOr(Unit::Seconds, 60, 10 * YEAR, "never"), GLOBAL, Some("2592000"), Live, "0.1",
-        "Seconds after which a kept message is thrown away.";
+    OFFLINE_EXPIRATION: "offline_expiration", Kind::NumberOr(Unit::Seconds, 1, 10 * YEAR, "never"), GLOBAL, Some("2592000"), Live, "0.1",
+        "Seconds after which a kept message goes back to its sender as an error. For messages that come from then on.";
     PRIVATE_MAX_SIZE: "private_max_size", Kind::Number(Unit::Bytes, 1024, 64 * MIB), GLOBAL, Some("65536"), Live, "0.1",
         "The largest element that a user may keep as private XML (XEP-0049).";
     PRIVATE_MAX_ELEMENTS: "private_max_elements", Kind::Number(Unit::Count, 0, 100_000), GLOBAL, Some("100"), Live, "0.1",

@@ -32,6 +32,7 @@ use crate::observe::Counters;
 use crate::services;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 use crate::store::Store;
+use crate::store::spool::Quota;
 use place::Placed;
 
 /// Rows fetched from the spool at a time.
@@ -42,6 +43,8 @@ const FLUSH_PAGE: usize = 100;
 pub struct Settings {
     /// Seconds after which a stored message is not delivered any more; `None`: never.
     pub offline_expiration_s: Option<u64>,
+    /// How much is stored for one user.
+    pub offline_quota: Quota,
     /// Bytes that wait for one session before messages go to the spool instead.
     pub outbox_bytes: usize,
     /// Sessions that one user may have.

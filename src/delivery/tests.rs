@@ -11,6 +11,7 @@ use super::*;
 use crate::directory::{About, Progress, Safe};
 use crate::sasl::Credentials;
 use crate::store::StoreOptions;
+use crate::store::spool::Owner;
 
 /// A server with a store of its own, juliet as its only user, and outboxes of `outbox_bytes`.
 struct Stage {
@@ -42,6 +43,10 @@ fn play<F: Future<Output = ()>>(outbox_bytes: usize, scene: impl FnOnce(Stage) -
         let turns = Arc::new(Turns::default());
         let settings = move || Settings {
             offline_expiration_s: None,
+            offline_quota: Quota {
+                rows: 1_000,
+                bytes: 16 << 20,
+            },
             outbox_bytes,
             sessions_per_user: 3,
         };
@@ -93,7 +98,7 @@ impl Stage {
     /// Rows in juliet's spool.
     async fn kept(&self) -> u64 {
         let store = &self.delivery.store;
-        store.spool_count("juliet@localhost").await.unwrap()
+        store.spool_count(&juliet()).await.unwrap()
     }
 
     async fn settled(&self) {
@@ -119,6 +124,10 @@ impl Client {
         }
         ids
     }
+}
+
+fn juliet() -> Owner {
+    Owner::parse("juliet@localhost").unwrap()
 }
 
 fn message(to: &str, id: usize) -> Stanza {

@@ -14,6 +14,7 @@ use crate::directory::{
     Written,
 };
 use crate::stanza::{Condition, Stanza, StanzaError, format_time};
+use crate::store::spool::Owner;
 use crate::store::{RowId, SpoolRow, StoreError};
 
 /// What the turn must do outside the account's mutex.
@@ -272,12 +273,13 @@ async fn append_rows(
     account: &Arc<Account>,
     mut entries: Vec<Entry>,
 ) -> Result<(), Condition> {
+    let quota = (delivery.settings)().offline_quota;
     while !entries.is_empty() {
         let rows = entries
             .iter()
             .map(|entry| row(delivery, account, &entry.stanza))
             .collect();
-        match delivery.store.spool_append(rows).await {
+        match delivery.store.spool_append(rows, quota).await {
             Ok(ids) => {
                 delivery.counters.spooled.add(ids.len() as u64);
                 note(delivery, account, entries, &ids);
@@ -314,7 +316,7 @@ fn row(delivery: &Delivery, account: &Account, stanza: &Stanza) -> SpoolRow {
     SpoolRow {
         stanza: stanza.to_bytes(),
         from: stanza.from().cloned(),
-        owner,
+        owner: Owner::user(&owner),
         stored_at: now,
         expires_at: expires,
     }
@@ -398,9 +400,9 @@ async fn flush(delivery: &Rc<Delivery>, account: &Arc<Account>, session: u64) {
     // New messages queue behind the turn, so the outbox may take directly again from here on.
     outbox.caught_up();
     let mut after = RowId::START;
+    let owner = Owner::user(account.bare());
     loop {
-        let owner = account.bare().as_str();
-        let page = match delivery.store.spool_fetch(owner, after, FLUSH_PAGE).await {
+        let page = match delivery.store.spool_fetch(&owner, after, FLUSH_PAGE).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(%owner, %error, "cannot fetch stored messages");

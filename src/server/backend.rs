@@ -22,6 +22,7 @@ use crate::sasl::Secret;
 use crate::script::{self, Report};
 use crate::stanza::format_time;
 use crate::stanza::roster::{Roster, RosterItem};
+use crate::store::spool::Owner;
 
 /// How long a worker may take to tell what it knows.
 const ASK_TIME: Duration = Duration::from_secs(2);
@@ -179,7 +180,7 @@ impl Backend for Console {
                 .directory
                 .find(user.as_str())
                 .and_then(|account| account.lock().map(|state| state.resources().len()));
-            let waiting = self.common.store.spool_count(user.as_str()).await;
+            let waiting = self.common.store.spool_count(&Owner::user(&user)).await;
             rows.push(UserRow {
                 sessions: sessions.unwrap_or(0),
                 waiting: waiting.map_err(failed)?,

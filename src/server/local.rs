@@ -19,6 +19,7 @@ use crate::router::{Router, SendQueue};
 use crate::script::{self, Engine};
 use crate::services::{self, StreamFeatures};
 use crate::session::{self, Buffers, Login, LoginParts, LoginRules, Session, Shared};
+use crate::store::spool::Quota;
 use crate::stream::{self, AcceptContext};
 
 /// A worker's local state.
@@ -154,6 +155,10 @@ fn settings(config: &Config) -> Settings {
     let limits = config.limits();
     Settings {
         offline_expiration_s: limits.offline_expiration.map(|time| time.as_secs()),
+        offline_quota: Quota {
+            rows: limits.offline_max_messages,
+            bytes: limits.offline_max_bytes,
+        },
         outbox_bytes: limits.outbox_size,
         sessions_per_user: limits.max_sessions_per_user,
     }

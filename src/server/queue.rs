@@ -5,6 +5,7 @@ use crate::control::{QueueRow, QueueStanza, QueueTotal, Refused, Thrown};
 use crate::delivery;
 use crate::jid::Jid;
 use crate::stanza::format_time;
+use crate::store::spool::Owner;
 use crate::store::{RowId, SpoolEntry, SpoolTotal, StoreError};
 
 /// Rows asked of the store at a time, so that a long listing holds up nobody who logs in.
@@ -17,11 +18,13 @@ pub(super) async fn totals(
     limit: usize,
 ) -> Result<Vec<QueueTotal>, StoreError> {
     let mut totals: Vec<QueueTotal> = Vec::new();
+    let mut after = None;
     while totals.len() < limit {
-        let after = totals.last().map_or("", |total| total.jid.as_str());
         let wanted = PAGE.min(limit - totals.len());
-        let page = common.store.spool_summary(domain, after, wanted).await?;
+        let page = common.store.spool_summary(domain, after.as_ref(), wanted);
+        let page = page.await?;
         let short = page.len() < wanted;
+        after = page.last().map(|total| total.owner.clone());
         totals.extend(page.into_iter().map(total));
         if short {
             break;
@@ -40,7 +43,10 @@ pub(super) async fn rows(
     while rows.len() < limit {
         let after = rows.last().map_or(RowId::START, |row| RowId::from(row.id));
         let wanted = PAGE.min(limit - rows.len());
-        let page = common.store.spool_rows(jid.as_str(), after, wanted).await?;
+        let page = common
+            .store
+            .spool_rows(&Owner::user(jid), after, wanted)
+            .await?;
         let short = page.len() < wanted;
         rows.extend(page.into_iter().map(row));
         if short {
@@ -57,7 +63,7 @@ pub(super) async fn show(common: &Common, id: i64) -> Result<QueueStanza, Refuse
         .map_err(super::backend::failed)?
         .ok_or_else(|| Refused::NotQueued(id.to_string()))?;
     Ok(QueueStanza {
-        jid: entry.owner.clone(),
+        jid: entry.owner.to_string(),
         row: row(entry),
         stanza: String::from_utf8_lossy(&stanza).into_owned(),
     })
@@ -69,7 +75,7 @@ pub(super) async fn delete(common: &Common, id: i64) -> Result<Thrown, Refused> 
     let row = RowId::from(id);
     let found = common.store.spool_row(row).await;
     let (entry, _) = found.map_err(super::backend::failed)?.ok_or_else(missing)?;
-    let owner = Jid::new(&entry.owner).map_err(super::backend::failed)?;
+    let owner = Jid::new(entry.owner.name()).map_err(super::backend::failed)?;
     let thrown = throw(common, &owner, vec![row]).await?;
     // Somebody may have been given it since we looked.
     if thrown.deleted == 0 && thrown.underway == 0 {
@@ -87,7 +93,10 @@ pub(super) async fn clear(common: &Common, jid: &Jid) -> Result<Thrown, Refused>
     };
     let mut after = RowId::START;
     loop {
-        let page = common.store.spool_rows(jid.as_str(), after, PAGE).await;
+        let page = common
+            .store
+            .spool_rows(&Owner::user(jid), after, PAGE)
+            .await;
         let page = page.map_err(super::backend::failed)?;
         let ids: Vec<RowId> = page.iter().map(|entry| entry.id).collect();
         let Some(last) = ids.last() else { break };
@@ -118,7 +127,7 @@ async fn throw(common: &Common, owner: &Jid, rows: Vec<RowId>) -> Result<Thrown,
 
 fn total(total: SpoolTotal) -> QueueTotal {
     QueueTotal {
-        jid: total.owner,
+        jid: total.owner.to_string(),
         messages: total.rows,
         bytes: total.bytes,
         oldest_at: format_time(total.oldest_at),

@@ -147,10 +147,7 @@ pub(super) async fn start(options: Options, config: Arc<Config>) -> Result<Start
 fn common(options: Options, config: Arc<Config>) -> Result<Common, StartError> {
     let clock = Clock::system();
     let store_clock = clock.clone();
-    let limits = config.limits();
-    let mut store_options = StoreOptions::new(move || store_clock.wall_ms());
-    store_options.spool_rows = limits.offline_max_messages;
-    store_options.spool_bytes = limits.offline_max_bytes;
+    let store_options = StoreOptions::new(move || store_clock.wall_ms());
     let store =
         Store::open(config.data_dir(), store_options).map_err(|source| StartError::Store {
             dir: absolute(config.data_dir()),

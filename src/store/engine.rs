@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::spool::{Bounce, Bounced, Due, Kind, Owner, Quota};
 use super::{Answer, Invite, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats};
 use crate::jid::Jid;
 use crate::sasl::Credentials;
@@ -54,20 +55,24 @@ pub(super) trait Engine: Send + Sync {
         most: u64,
     ) -> Answer<()>;
 
-    fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>>;
-    fn spool_fetch(&self, owner: String, after: RowId, limit: usize)
-    -> Answer<Vec<(RowId, Bytes)>>;
+    fn spool_append(&self, rows: Vec<SpoolRow>, quota: Quota) -> Answer<Vec<RowId>>;
+    fn spool_fetch(&self, owner: Owner, after: RowId, limit: usize) -> Answer<Vec<(RowId, Bytes)>>;
     fn spool_delete(&self, rows: Vec<RowId>) -> Answer<usize>;
-    fn spool_count(&self, owner: String) -> Answer<u64>;
+    fn spool_count(&self, owner: Owner) -> Answer<u64>;
     fn spool_summary(
         &self,
         domain: Option<String>,
-        after: String,
+        after: Option<Owner>,
         limit: usize,
     ) -> Answer<Vec<SpoolTotal>>;
-    fn spool_rows(&self, owner: String, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>>;
+    fn spool_rows(&self, owner: Owner, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>>;
     fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>>;
-    /// Deletes a bounded number of expired spool rows, keys and invites, and tells how many.
+    fn spool_due(&self, kind: Kind, limit: usize) -> Answer<Vec<Due>>;
+    fn spool_expired(&self, owner: Owner, limit: usize) -> Answer<Vec<(RowId, Bytes)>>;
+    fn spool_bounce(&self, bounces: Vec<Bounce>, quota: Quota) -> Answer<Vec<Bounced>>;
+    /// Until then, counting a try; or until the next row expires, forgetting the tries.
+    fn spool_defer(&self, owner: Owner, until: Option<i64>) -> Answer<()>;
+    /// Deletes a bounded number of expired keys and invites, and tells how many.
     fn sweep(&self) -> Answer<usize>;
 
     /// Items and version of one moment; empty with version 0 for a roster that never changed.

@@ -9,6 +9,7 @@ mod answer;
 mod dir;
 mod engine;
 mod error;
+pub mod spool;
 mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 
 pub use answer::Answer;
 pub use error::StoreError;
+pub use spool::{RowId, SpoolEntry, SpoolRow, SpoolTotal};
 
 use crate::jid::Jid;
 use crate::sasl::Credentials;
@@ -50,10 +52,6 @@ pub type WallClock = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub struct StoreOptions {
     /// Asked when an operation is done, to tell what has expired.
     pub now: WallClock,
-    /// Most spool rows per owner.
-    pub spool_rows: u64,
-    /// Most bytes of stanzas in the spool per owner.
-    pub spool_bytes: u64,
     /// Most addresses that a user may block.
     pub block_rows: u64,
     /// Most contacts that a user may list.
@@ -81,8 +79,6 @@ impl StoreOptions {
     pub fn new(now: impl Fn() -> i64 + Send + Sync + 'static) -> StoreOptions {
         StoreOptions {
             now: Arc::new(now),
-            spool_rows: 1_000,
-            spool_bytes: 16 << 20,
             block_rows: BLOCK_ROWS,
             roster_items: 5_000,
             roster_requests: 500,
@@ -95,78 +91,6 @@ impl StoreOptions {
             readers: 2,
         }
     }
-}
-
-/// A row's place in the spool: later rows have greater numbers, and no number is used twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowId(i64);
-
-impl RowId {
-    /// Before every row.
-    pub const START: RowId = RowId(0);
-}
-
-impl From<RowId> for i64 {
-    fn from(row: RowId) -> i64 {
-        row.0
-    }
-}
-
-impl From<i64> for RowId {
-    fn from(row: i64) -> RowId {
-        RowId(row)
-    }
-}
-
-impl fmt::Display for RowId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A stanza that waits for its recipient (XEP-0160).
-#[derive(Clone, Debug)]
-pub struct SpoolRow {
-    /// Whose it is; only the bare part counts.
-    pub owner: Jid,
-    /// The complete element, self-contained under `jabber:client`, stamped with delay and stanza-id already.
-    pub stanza: Bytes,
-    /// Who sent it, for the operator's eyes.
-    pub from: Option<Jid>,
-    /// When it was stored, in milliseconds since 1970 UTC.
-    pub stored_at: i64,
-    /// From when on it is no longer delivered, likewise.
-    pub expires_at: Option<i64>,
-}
-
-/// What waits for one owner, for the operator's eyes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpoolTotal {
-    /// Whose it is: a bare JID.
-    pub owner: String,
-    /// How many rows, expired ones that were not swept yet included.
-    pub rows: u64,
-    /// Bytes of their stanzas.
-    pub bytes: u64,
-    /// When the first of them was stored, in milliseconds since 1970 UTC.
-    pub oldest_at: i64,
-}
-
-/// A row of the spool without its stanza, for the operator's eyes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpoolEntry {
-    /// Its place.
-    pub id: RowId,
-    /// Whose it is: a bare JID.
-    pub owner: String,
-    /// Who sent it.
-    pub from: Option<String>,
-    /// When it was stored, in milliseconds since 1970 UTC.
-    pub stored_at: i64,
-    /// From when on it is no longer delivered, likewise.
-    pub expires_at: Option<i64>,
-    /// Bytes of its stanza.
-    pub bytes: u64,
 }
 
 /// An invitation to register at a domain (XEP-0445).
@@ -199,7 +123,7 @@ pub struct Stats {
     pub failed_commits: u64,
     /// Read operations.
     pub reads: u64,
-    /// Expired rows and keys that were swept.
+    /// Expired keys and invites that were swept.
     pub swept: u64,
     /// Operations waiting just now.
     pub queued: u64,
@@ -354,54 +278,6 @@ impl Store {
             .document_set(owner.to_owned(), kind, documents, most)
     }
 
-    /// Appends rows in their order, all or none; the answer has their places. Fails with [`StoreError::Quota`].
-    pub fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>> {
-        self.engine.spool_append(rows)
-    }
-
-    /// At most `limit` rows of `owner` (a bare JID) behind `after`, in order, without the expired. Fewer than `limit`: that was all.
-    pub fn spool_fetch(
-        &self,
-        owner: &str,
-        after: RowId,
-        limit: usize,
-    ) -> Answer<Vec<(RowId, Bytes)>> {
-        self.engine.spool_fetch(owner.to_owned(), after, limit)
-    }
-
-    /// Deletes rows; those that are gone already do not matter. The answer says how many there were.
-    pub fn spool_delete(&self, rows: Vec<RowId>) -> Answer<usize> {
-        self.engine.spool_delete(rows)
-    }
-
-    /// How many rows `owner` (a bare JID) has, expired ones that were not swept yet included.
-    pub fn spool_count(&self, owner: &str) -> Answer<u64> {
-        self.engine.spool_count(owner.to_owned())
-    }
-
-    /// At most `limit` owners of rows behind `after` (empty: from the first), sorted, all or those of a domain. Fewer than
-    /// `limit`: that was all.
-    pub fn spool_summary(
-        &self,
-        domain: Option<&str>,
-        after: &str,
-        limit: usize,
-    ) -> Answer<Vec<SpoolTotal>> {
-        let domain = domain.map(str::to_owned);
-        self.engine.spool_summary(domain, after.to_owned(), limit)
-    }
-
-    /// At most `limit` rows of `owner` (a bare JID) behind `after`, in order, expired ones that were not swept yet included.
-    /// Fewer than `limit`: that was all.
-    pub fn spool_rows(&self, owner: &str, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>> {
-        self.engine.spool_rows(owner.to_owned(), after, limit)
-    }
-
-    /// One row and its stanza, if it is there.
-    pub fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>> {
-        self.engine.spool_row(row)
-    }
-
     /// The roster of `owner` (a bare JID); empty with version 0 when nobody of that name ever changed one.
     pub fn roster(&self, owner: &str) -> Answer<Roster> {
         self.engine.roster(owner.to_owned())
@@ -425,7 +301,7 @@ impl Store {
         self.engine.roster_import(owner.clone(), items, replace)
     }
 
-    /// Deletes a bounded number of expired rows, keys and invites, and tells how many. The store does so by itself once a minute.
+    /// Deletes a bounded number of expired keys and invites, and tells how many. The store does so by itself once a minute.
     pub fn sweep(&self) -> Answer<usize> {
         self.engine.sweep()
     }

@@ -9,7 +9,13 @@ pub(super) use roster::{
     an_import_is_one_change, contacts_come_and_go, roster_texts_are_bounded,
     roster_versions_are_never_told_twice, rosters_are_bounded,
 };
-pub(super) use spool::{the_spool_is_listed_in_pages, the_spool_keeps_order};
+pub(super) use spool::{
+    a_bounce_is_all_or_nothing, a_queue_is_due_when_a_row_expires_or_it_was_deferred_until,
+    large_stanzas_come_in_small_pages, queues_of_all_kinds_stand_apart,
+    quotas_hold_by_rows_and_by_bytes, row_numbers_are_never_used_twice,
+    the_expired_make_room_and_wait_to_be_given_back, the_spool_is_listed_in_pages,
+    the_spool_keeps_order,
+};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +25,7 @@ use std::thread;
 
 use bytes::Bytes;
 
+use super::spool::{Owner, Quota};
 use super::{KV_KEY_BYTES, RowId, SpoolRow, Store, StoreError, StoreOptions, user_key};
 use crate::jid::Jid;
 use crate::sasl::{Credentials, ScramKeys};
@@ -44,7 +51,11 @@ macro_rules! store_suite {
             the_spool_is_listed_in_pages
             row_numbers_are_never_used_twice
             quotas_hold_by_rows_and_by_bytes
-            the_expired_are_neither_fetched_nor_counted_for_ever
+            the_expired_make_room_and_wait_to_be_given_back
+            queues_of_all_kinds_stand_apart
+            a_queue_is_due_when_a_row_expires_or_it_was_deferred_until
+            a_bounce_is_all_or_nothing
+            large_stanzas_come_in_small_pages
             keys_live_until_they_expire
             keys_are_bounded
             numbers_are_counted
@@ -81,13 +92,23 @@ pub(super) fn options() -> StoreOptions {
     at(T0).1
 }
 
+/// More than any case fills.
+pub(super) const QUOTA: Quota = Quota {
+    rows: 10_000,
+    bytes: 1 << 30,
+};
+
+pub(super) fn user(bare: &str) -> Owner {
+    Owner::user(&jid(bare))
+}
+
 pub(super) fn jid(text: &str) -> Jid {
     Jid::new(text).unwrap()
 }
 
 pub(super) fn row(owner: &str, text: &str) -> SpoolRow {
     SpoolRow {
-        owner: jid(owner),
+        owner: Owner::user(&jid(owner)),
         stanza: Bytes::from(text.to_owned()),
         from: Some(jid("romeo@example.net/orchard")),
         stored_at: T0,
@@ -118,7 +139,7 @@ fn assert_same(found: Option<Credentials>, seed: u8) {
 
 pub(super) fn texts(store: &Store, owner: &str) -> Vec<String> {
     let rows = store
-        .spool_fetch(owner, RowId::START, usize::MAX)
+        .spool_fetch(&user(owner), RowId::START, usize::MAX)
         .wait()
         .unwrap();
     rows.into_iter()
@@ -176,7 +197,10 @@ pub(super) fn a_deleted_user_leaves_nothing(open: Open) {
             .user_create(&jid(name), credentials(1))
             .wait()
             .unwrap();
-        store.spool_append(vec![row(name, "hello")]).wait().unwrap();
+        store
+            .spool_append(vec![row(name, "hello")], QUOTA)
+            .wait()
+            .unwrap();
         store
             .kv_set(&user_key(name, "theme"), Bytes::from_static(b"dark"), None)
             .wait()
@@ -184,7 +208,13 @@ pub(super) fn a_deleted_user_leaves_nothing(open: Open) {
     }
     store.user_delete("alice@example.org").wait().unwrap();
     assert!(!store.user_exists("alice@example.org").wait().unwrap());
-    assert_eq!(store.spool_count("alice@example.org").wait().unwrap(), 0);
+    assert_eq!(
+        store
+            .spool_count(&user("alice@example.org"))
+            .wait()
+            .unwrap(),
+        0
+    );
     assert_eq!(
         store
             .kv_get(&user_key("alice@example.org", "theme"))
@@ -262,99 +292,6 @@ pub(super) fn block_lists_are_bounded(open: Open) {
     assert_eq!(store.block_list(alice).wait().unwrap().len(), 2);
     store.block_add(alice, some(1, 3)).wait().unwrap();
     assert_eq!(store.block_list(alice).wait().unwrap().len(), 3);
-}
-
-pub(super) fn row_numbers_are_never_used_twice(open: Open) {
-    let store = open(options());
-    let first = store
-        .spool_append(vec![row("juliet@example.org", "1")])
-        .wait()
-        .unwrap();
-    store.spool_delete(first.clone()).wait().unwrap();
-    store.close().wait().unwrap();
-    let store = open(options());
-    let second = store
-        .spool_append(vec![row("juliet@example.org", "2")])
-        .wait()
-        .unwrap();
-    assert!(second > first, "{first:?} {second:?}");
-    store.close().wait().unwrap();
-}
-
-pub(super) fn quotas_hold_by_rows_and_by_bytes(open: Open) {
-    let (clock, mut options) = at(T0);
-    options.spool_rows = 3;
-    options.spool_bytes = 100;
-    let store = open(options);
-    let juliet = "juliet@example.org";
-    let append = |rows: Vec<SpoolRow>| store.spool_append(rows).wait();
-
-    append(vec![row(juliet, "1"), row(juliet, "2")]).unwrap();
-    let over = append(vec![
-        row("nurse@example.org", "n"),
-        row(juliet, "3"),
-        row(juliet, "4"),
-    ]);
-    assert!(
-        matches!(over, Err(StoreError::Quota { row: 2 })),
-        "{over:?}"
-    );
-    assert_eq!(texts(&store, juliet), ["1", "2"], "all of a call or none");
-    assert_eq!(store.spool_count("nurse@example.org").wait().unwrap(), 0);
-
-    assert!(matches!(
-        append(vec![row(juliet, &"x".repeat(99))]),
-        Err(StoreError::Quota { row: 0 })
-    ));
-    let ids = append(vec![SpoolRow {
-        expires_at: Some(T0 + 10),
-        ..row(juliet, &"x".repeat(98))
-    }])
-    .unwrap();
-    assert!(matches!(
-        append(vec![row(juliet, "5")]),
-        Err(StoreError::Quota { row: 0 })
-    ));
-    clock.store(T0 + 10, Relaxed);
-    append(vec![row(juliet, "5")]).unwrap();
-    assert_eq!(
-        texts(&store, juliet),
-        ["1", "2", "5"],
-        "the expired made room"
-    );
-    assert_eq!(store.spool_delete(ids).wait().unwrap(), 0);
-    store.close().wait().unwrap();
-}
-
-pub(super) fn the_expired_are_neither_fetched_nor_counted_for_ever(open: Open) {
-    let (clock, mut options) = at(T0);
-    options.spool_rows = 10_000;
-    let store = open(options);
-    let juliet = "juliet@example.org";
-    let rows = (0..1_200)
-        .map(|n| SpoolRow {
-            expires_at: Some(T0 + 5),
-            ..row(juliet, &n.to_string())
-        })
-        .collect();
-    store.spool_append(rows).wait().unwrap();
-    store
-        .spool_append(vec![SpoolRow {
-            expires_at: Some(T0 + 6),
-            ..row(juliet, "stays")
-        }])
-        .wait()
-        .unwrap();
-    assert_eq!(store.sweep().wait().unwrap(), 0);
-    clock.store(T0 + 5, Relaxed);
-    assert_eq!(texts(&store, juliet), ["stays"]);
-    let first = store.sweep().wait().unwrap();
-    assert!(first > 0 && first < 1_200, "a sweep is bounded: {first}");
-    while store.sweep().wait().unwrap() > 0 {}
-    assert_eq!(store.spool_count(juliet).wait().unwrap(), 1);
-    assert_eq!(store.stats().swept, 1_200);
-    assert_eq!(texts(&store, juliet), ["stays"]);
-    store.close().wait().unwrap();
 }
 
 pub(super) fn keys_live_until_they_expire(open: Open) {
@@ -481,14 +418,13 @@ pub(super) fn secrets_stay(open: Open) {
 }
 
 pub(super) fn a_failing_operation_leaves_others_alone(open: Open) {
-    let mut options = options();
-    options.spool_rows = 5;
-    let store = open(options);
+    let quota = Quota { rows: 5, ..QUOTA };
+    let store = open(options());
     let juliet = "juliet@example.org";
     let answers: Vec<_> = (0..20)
         .map(|n| {
             let _nobody = store.user_delete("nobody@example.org");
-            store.spool_append(vec![row(juliet, &n.to_string())])
+            store.spool_append(vec![row(juliet, &n.to_string())], quota)
         })
         .collect();
     let results: Vec<bool> = answers
@@ -503,16 +439,15 @@ pub(super) fn a_failing_operation_leaves_others_alone(open: Open) {
 pub(super) fn writers_and_a_reader_race(open: Open) {
     const WRITERS: usize = 4;
     const EACH: usize = 300;
-    let mut options = options();
-    options.spool_rows = (WRITERS * EACH) as u64;
-    let store = open(options);
+    let store = open(options());
     let juliet = "juliet@example.org";
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let store = store.clone();
             thread::spawn(move || {
-                let send =
-                    |n: usize| store.spool_append(vec![row(juliet, &format!("{writer} {n}"))]);
+                let send = |n: usize| {
+                    store.spool_append(vec![row(juliet, &format!("{writer} {n}"))], QUOTA)
+                };
                 let answers: Vec<_> = (0..EACH).map(send).collect();
                 answers
                     .into_iter()
@@ -525,7 +460,7 @@ pub(super) fn writers_and_a_reader_race(open: Open) {
     let mut after = RowId::START;
     let mut count = 0;
     while count < WRITERS * EACH {
-        for (id, stanza) in store.spool_fetch(juliet, after, 50).wait().unwrap() {
+        for (id, stanza) in store.spool_fetch(&user(juliet), after, 50).wait().unwrap() {
             after = id;
             let text = String::from_utf8(stanza.to_vec()).unwrap();
             let (writer, n) = text.split_once(' ').unwrap();
@@ -539,7 +474,7 @@ pub(super) fn writers_and_a_reader_race(open: Open) {
     writers
         .into_iter()
         .for_each(|writer| writer.join().unwrap());
-    assert_eq!(store.spool_count(juliet).wait().unwrap(), 0);
+    assert_eq!(store.spool_count(&user(juliet)).wait().unwrap(), 0);
     store.close().wait().unwrap();
 }
 
@@ -547,12 +482,12 @@ pub(super) fn closing_does_what_is_queued(open: Open) {
     let store = open(options());
     let juliet = "juliet@example.org";
     let answers: Vec<_> = (0..100)
-        .map(|n| store.spool_append(vec![row(juliet, &n.to_string())]))
+        .map(|n| store.spool_append(vec![row(juliet, &n.to_string())], QUOTA))
         .collect();
     store.close().wait().unwrap();
     assert!(answers.into_iter().all(|answer| answer.wait().is_ok()));
     assert!(matches!(
-        store.spool_append(vec![row(juliet, "late")]).wait(),
+        store.spool_append(vec![row(juliet, "late")], QUOTA).wait(),
         Err(StoreError::Closed)
     ));
     assert!(matches!(

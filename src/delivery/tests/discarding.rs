@@ -13,7 +13,7 @@ impl Stage {
         let rows = self
             .delivery
             .store
-            .spool_rows("juliet@localhost", RowId::START, 1000);
+            .spool_rows(&juliet(), RowId::START, 1000);
         rows.await.unwrap().iter().map(|row| row.id).collect()
     }
 

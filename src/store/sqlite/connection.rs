@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("documents.sql"),
     include_str!("roster.sql"),
     include_str!("invites.sql"),
+    include_str!("spool.sql"),
 ];
 
 /// How long to wait for somebody else's lock on the file: an operator's `sqlite3`, or a backup.

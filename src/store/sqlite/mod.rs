@@ -8,6 +8,7 @@ mod kv;
 mod queue;
 mod roster;
 mod spool;
+mod spool_due;
 mod spool_list;
 mod sweep;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use self::writer::{Op, Write};
 use super::answer::{Reply, answered};
 use super::dir::DataDir;
 use super::engine::Engine;
+use super::spool::{Bounce, Bounced, Due, Kind, Owner, Quota};
 use super::{
     Answer, Invite, RowId, SpoolEntry, SpoolRow, SpoolTotal, Stats, StoreError, StoreOptions,
 };
@@ -188,6 +190,11 @@ fn start(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Resul
         .map_err(|e| StoreError::io("cannot start a thread for", path, e))
 }
 
+/// What a row holds while it waits to be written.
+fn row_bytes(row: &SpoolRow) -> usize {
+    row.stanza.len().saturating_add(OP_BYTES)
+}
+
 /// What an item holds while it waits to be written.
 fn item_bytes(item: &RosterItem) -> usize {
     let texts = item.groups.iter().chain(&item.name).map(|text| text.len());
@@ -326,23 +333,15 @@ impl Engine for Sqlite {
         })
     }
 
-    fn spool_append(&self, rows: Vec<SpoolRow>) -> Answer<Vec<RowId>> {
+    fn spool_append(&self, rows: Vec<SpoolRow>, quota: Quota) -> Answer<Vec<RowId>> {
         let shared = Arc::clone(&self.shared);
-        let bytes = rows.iter().fold(0usize, |sum, row| {
-            sum.saturating_add(row.stanza.len())
-                .saturating_add(OP_BYTES)
-        });
+        let bytes = rows.iter().map(row_bytes).fold(0, usize::saturating_add);
         self.write(bytes, move |conn| {
-            spool::append(conn, &rows, &shared.options, (shared.options.now)())
+            spool::append(conn, &rows, quota, (shared.options.now)())
         })
     }
 
-    fn spool_fetch(
-        &self,
-        owner: String,
-        after: RowId,
-        limit: usize,
-    ) -> Answer<Vec<(RowId, Bytes)>> {
+    fn spool_fetch(&self, owner: Owner, after: RowId, limit: usize) -> Answer<Vec<(RowId, Bytes)>> {
         self.read(move |conn, now| spool::fetch(conn, &owner, after, limit, now))
     }
 
@@ -352,25 +351,51 @@ impl Engine for Sqlite {
         })
     }
 
-    fn spool_count(&self, owner: String) -> Answer<u64> {
+    fn spool_count(&self, owner: Owner) -> Answer<u64> {
         self.read(move |conn, _| spool::count(conn, &owner))
     }
 
     fn spool_summary(
         &self,
         domain: Option<String>,
-        after: String,
+        after: Option<Owner>,
         limit: usize,
     ) -> Answer<Vec<SpoolTotal>> {
-        self.read(move |conn, _| spool_list::summary(conn, domain.as_deref(), &after, limit))
+        self.read(move |conn, _| {
+            spool_list::summary(conn, domain.as_deref(), after.as_ref(), limit)
+        })
     }
 
-    fn spool_rows(&self, owner: String, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>> {
+    fn spool_rows(&self, owner: Owner, after: RowId, limit: usize) -> Answer<Vec<SpoolEntry>> {
         self.read(move |conn, _| spool_list::rows(conn, &owner, after, limit))
     }
 
     fn spool_row(&self, row: RowId) -> Answer<Option<(SpoolEntry, Bytes)>> {
         self.read(move |conn, _| spool_list::row(conn, row))
+    }
+
+    fn spool_due(&self, kind: Kind, limit: usize) -> Answer<Vec<Due>> {
+        self.read(move |conn, now| spool_due::due(conn, kind, limit, now))
+    }
+
+    fn spool_expired(&self, owner: Owner, limit: usize) -> Answer<Vec<(RowId, Bytes)>> {
+        self.read(move |conn, now| spool_due::expired(conn, &owner, limit, now))
+    }
+
+    fn spool_bounce(&self, bounces: Vec<Bounce>, quota: Quota) -> Answer<Vec<Bounced>> {
+        let shared = Arc::clone(&self.shared);
+        let rows = bounces.iter().filter_map(|bounce| bounce.error.as_ref());
+        let bytes = rows.map(row_bytes).fold(0, usize::saturating_add);
+        self.write(bytes, move |conn| {
+            spool_due::bounce(conn, &bounces, quota, (shared.options.now)())
+        })
+    }
+
+    fn spool_defer(&self, owner: Owner, until: Option<i64>) -> Answer<()> {
+        let shared = Arc::clone(&self.shared);
+        self.write(0, move |conn| {
+            spool_due::defer(conn, &owner, until, (shared.options.now)())
+        })
     }
 
     fn roster(&self, owner: String) -> Answer<Roster> {

@@ -10,14 +10,10 @@ pub(super) const BATCH: usize = 500;
 /// How long an expired invite stays: who showed it in time may still use it.
 const INVITE_GRACE_MS: i64 = 86_400_000;
 
-/// Deletes up to [`BATCH`] expired spool rows, as many expired keys, and as many invites.
+/// Deletes up to [`BATCH`] expired keys, and as many invites. Stanzas are not thrown away here: their senders are told.
 pub(super) fn batch(conn: &Connection, now: i64) -> Result<usize, StoreError> {
     let limit = BATCH as i64;
     let sweeps = [
-        (
-            "DELETE FROM spool WHERE id IN (SELECT id FROM spool WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-            now,
-        ),
         (
             "DELETE FROM kv WHERE key IN (SELECT key FROM kv WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
             now,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 
 use bytes::Bytes;
@@ -11,8 +12,9 @@ use tempfile::TempDir;
 
 use super::{DATABASE, Sqlite};
 use crate::stanza::roster::{Roster, RosterItem};
-use crate::store::suite::{jid, options, row, store_suite, texts};
-use crate::store::{RowId, Store, StoreError, StoreOptions};
+use crate::store::spool::Kind;
+use crate::store::suite::{QUOTA, at, jid, options, row, store_suite, texts, user};
+use crate::store::{RowId, SpoolTotal, Store, StoreError, StoreOptions};
 
 const JULIET: &str = "juliet@example.org";
 
@@ -63,7 +65,7 @@ fn many_appends_share_a_commit() {
     let release = hold(&engine);
     let before = store.stats();
     let answers: Vec<_> = (0..200)
-        .map(|n| store.spool_append(vec![row(JULIET, &n.to_string())]))
+        .map(|n| store.spool_append(vec![row(JULIET, &n.to_string())], QUOTA))
         .collect();
     assert_eq!(store.stats().queued, 200);
     drop(release);
@@ -91,11 +93,11 @@ fn a_failed_commit_fails_everyone_in_it_and_nobody_else() {
     let bed = Bed::new();
     let (engine, store) = bed.engine(options());
     store
-        .spool_append(vec![row(JULIET, "before")])
+        .spool_append(vec![row(JULIET, "before")], QUOTA)
         .wait()
         .unwrap();
     let release = hold(&engine);
-    let lost = store.spool_append(vec![row(JULIET, "lost")]);
+    let lost = store.spool_append(vec![row(JULIET, "lost")], QUOTA);
     // A deferred constraint fails at COMMIT, as a failing sync would.
     let spoiler = engine.write(0, |conn: &Connection| {
         conn.execute_batch(
@@ -115,7 +117,7 @@ fn a_failed_commit_fails_everyone_in_it_and_nobody_else() {
     ));
     assert!(spoiler.wait().is_err());
     store
-        .spool_append(vec![row(JULIET, "after")])
+        .spool_append(vec![row(JULIET, "after")], QUOTA)
         .wait()
         .unwrap();
     assert_eq!(texts(&store, JULIET), ["before", "after"]);
@@ -131,14 +133,14 @@ fn a_transaction_lost_inside_fails_those_before_and_not_those_behind() {
     let bed = Bed::new();
     let (engine, store) = bed.engine(options());
     let release = hold(&engine);
-    let before = store.spool_append(vec![row(JULIET, "before")]);
+    let before = store.spool_append(vec![row(JULIET, "before")], QUOTA);
     // A full disk makes SQLite roll back inside a statement.
     let full = engine.write(0, |conn: &Connection| -> Result<(), StoreError> {
         conn.execute_batch("ROLLBACK")
             .map_err(super::sql("roll back"))?;
         Err(StoreError::Full)
     });
-    let behind = store.spool_append(vec![row(JULIET, "behind")]);
+    let behind = store.spool_append(vec![row(JULIET, "behind")], QUOTA);
     drop(release);
     assert!(matches!(before.wait(), Err(StoreError::Full)));
     assert!(matches!(full.wait(), Err(StoreError::Full)));
@@ -155,13 +157,13 @@ fn a_hung_writer_stops_neither_readers_nor_refusals() {
     bounds.queue_bytes = 20_000;
     let (engine, store) = bed.engine(bounds);
     store
-        .spool_append(vec![row(JULIET, "committed")])
+        .spool_append(vec![row(JULIET, "committed")], QUOTA)
         .wait()
         .unwrap();
     let release = hold(&engine);
-    let waiting = store.spool_append(vec![row(JULIET, &"x".repeat(17_000))]);
+    let waiting = store.spool_append(vec![row(JULIET, &"x".repeat(17_000))], QUOTA);
     let heavy = store
-        .spool_append(vec![row(JULIET, &"x".repeat(3_000))])
+        .spool_append(vec![row(JULIET, &"x".repeat(3_000))], QUOTA)
         .wait();
     assert!(matches!(heavy, Err(StoreError::Overloaded)), "{heavy:?}");
     let more: Vec<_> = (0..9).map(|_| store.spool_delete(Vec::new())).collect();
@@ -196,7 +198,7 @@ fn files_are_their_owners_only() {
     let dir = bed.0.path().join("var").join("data");
     let store = Store::open(&dir, options()).unwrap();
     store
-        .spool_append(vec![row(JULIET, "secret")])
+        .spool_append(vec![row(JULIET, "secret")], QUOTA)
         .wait()
         .unwrap();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -219,7 +221,7 @@ fn what_was_answered_survives_a_crash() {
     let count = 50;
     for n in 0..count {
         store
-            .spool_append(vec![row(JULIET, &n.to_string())])
+            .spool_append(vec![row(JULIET, &n.to_string())], QUOTA)
             .wait()
             .unwrap();
         // What a crash would leave at this moment: the files as they are.
@@ -263,6 +265,71 @@ fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
     let put = store.roster_put(&jid(JULIET), romeo.clone());
     let roster = Roster::new(put.wait().unwrap(), vec![romeo]);
     assert_eq!(store.roster(JULIET).wait().unwrap(), roster);
+    store.close().wait().unwrap();
+}
+
+/// A spool as it was before queues had kinds and times keeps what is in it, in order, with its numbers.
+#[test]
+fn a_spool_of_an_older_version_is_kept() {
+    let bed = Bed::new();
+    bed.open(options()).close().wait().unwrap();
+    let file = bed.0.path().join(DATABASE);
+    fs::remove_file(&file).unwrap();
+    let conn = Connection::open(&file).unwrap();
+    for script in [
+        include_str!("schema.sql"),
+        include_str!("blocks.sql"),
+        include_str!("documents.sql"),
+        include_str!("roster.sql"),
+        include_str!("invites.sql"),
+    ] {
+        conn.execute_batch(script).unwrap();
+    }
+    conn.pragma_update(None, "user_version", 5).unwrap();
+    for (id, owner, text, expires) in [
+        (7, JULIET, "one", "NULL"),
+        (8, "nurse@example.org", "other", "500"),
+        (11, JULIET, "two", "900"),
+        (12, JULIET, "three", "700"),
+    ] {
+        let insert = format!(
+            "INSERT INTO spool VALUES ({id}, 1, '{owner}', 'romeo@example.net/x', 100, {expires}, {}, CAST('{text}' AS BLOB))",
+            text.len()
+        );
+        conn.execute_batch(&insert).unwrap();
+    }
+    conn.execute_batch("DELETE FROM spool WHERE id = 8")
+        .unwrap();
+    drop(conn);
+
+    let (clock, options) = at(600);
+    let store = bed.open(options);
+    let totals = store.spool_summary(None, None, 9).wait().unwrap();
+    let expected = SpoolTotal {
+        owner: user(JULIET),
+        rows: 3,
+        bytes: 11,
+        oldest_at: 100,
+        tries: 0,
+        next_at: Some(700),
+    };
+    assert_eq!(totals, [expected]);
+    assert_eq!(texts(&store, JULIET), ["one", "two", "three"]);
+    let rows = store.spool_rows(&user(JULIET), RowId::START, 9);
+    let rows = rows.wait().unwrap();
+    let ids: Vec<i64> = rows.iter().map(|row| row.id.into()).collect();
+    assert_eq!(ids, [7, 11, 12]);
+    assert_eq!(rows[0].from.as_deref(), Some("romeo@example.net/x"));
+    clock.store(700, Relaxed);
+    assert_eq!(store.spool_due(Kind::User, 9).wait().unwrap().len(), 1);
+    // Its counters live on, and no number comes twice.
+    let next = store.spool_append(vec![row(JULIET, "four")], QUOTA);
+    assert!(next.wait().unwrap() > vec![RowId::from(12)]);
+    store
+        .spool_delete(ids.into_iter().map(RowId::from).collect())
+        .wait()
+        .unwrap();
+    assert_eq!(store.spool_count(&user(JULIET)).wait().unwrap(), 1);
     store.close().wait().unwrap();
 }
 
@@ -316,14 +383,11 @@ fn a_damaged_contact_is_named() {
 #[test]
 fn the_log_does_not_grow_for_ever() {
     let bed = Bed::new();
-    let mut bounds = options();
-    bounds.spool_rows = 10_000;
-    bounds.spool_bytes = 1 << 30;
-    let store = bed.open(bounds);
+    let store = bed.open(options());
     let text = "x".repeat(8_000);
     for _ in 0..40 {
         store
-            .spool_append(vec![row(JULIET, &text); 100])
+            .spool_append(vec![row(JULIET, &text); 100], QUOTA)
             .wait()
             .unwrap();
     }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{StoreError, spool, sql};
 use crate::jid::Jid;
 use crate::sasl::{Credentials, ScramKeys};
+use crate::store::spool::{Kind, Owner};
 
 pub(super) fn create(
     conn: &Connection,
@@ -82,7 +83,7 @@ pub(super) fn delete(conn: &Connection, bare: &str) -> Result<(), StoreError> {
     if deleted == 0 {
         Err(StoreError::NotFound)
     } else {
-        spool::delete_owner(conn, bare)
+        spool::delete_owner(conn, &Owner::new(Kind::User, bare.to_owned()))
     }
 }
 
