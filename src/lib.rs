@@ -40,6 +40,7 @@ pub mod net;
 pub mod observe;
 pub mod store;
 
+pub mod form;
 pub mod jid;
 pub mod sasl;
 pub mod stanza;

@@ -51,6 +51,17 @@ pub enum AccountError {
     Unfinished(#[from] tokio::task::JoinError),
 }
 
+/// On what terms somebody may register.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What the password's keys cost.
+    pub iterations: u32,
+    /// Characters of the name, at least.
+    pub min_name: usize,
+    /// The name carries rights that nobody may give itself (T38).
+    pub reserved: bool,
+}
+
 impl From<StoreError> for AccountError {
     fn from(error: StoreError) -> AccountError {
         match error {
@@ -117,9 +128,9 @@ impl Accounts {
         user: &Jid,
         password: Secret,
         invite: Option<Invitation>,
-        (iterations, min_name): (u32, usize),
+        terms: Terms,
     ) -> Result<(), AccountError> {
-        name::check(user, min_name)?;
+        name::check(user, terms.min_name)?;
         let invite = match invite {
             Some(invite) => Some(self.admit(user.domain(), invite).await?),
             None => None,
@@ -127,7 +138,11 @@ impl Accounts {
         if self.store.user_exists(user.as_str()).await? {
             return Err(AccountError::Exists);
         }
-        let credentials = self.derive(password, iterations).await?;
+        // Behind the look at the store: of an administrator who exists nobody learns what it is.
+        if terms.reserved {
+            return Err(NameError::Reserved.into());
+        }
+        let credentials = self.derive(password, terms.iterations).await?;
         self.made(user, move |store, user| match invite {
             Some(id) => store.user_create_invited(user, credentials, &id),
             None => store.user_create(user, credentials),
@@ -152,7 +167,7 @@ impl Accounts {
             this.store
                 .user_set_credentials(user.as_str(), credentials)
                 .await?;
-            this.revoke(user.as_str(), spared);
+            this.end_sessions(&user, &Closing::Revoked, spared);
             Ok(())
         })
         .await
@@ -176,9 +191,26 @@ impl Accounts {
             this.store.user_delete(user.as_str()).await?;
             this.changed(user.as_str());
             tell(farewell(&user, &roster, &this.available(user.as_str())));
-            Ok(this.revoke(user.as_str(), spared))
+            Ok(this.end_sessions(&user, &Closing::Revoked, spared))
         })
         .await
+    }
+
+    /// Asks the session of a full address, or every session of a bare one, to end, except for number `spared`. Returns how
+    /// many there were.
+    pub fn end_sessions(&self, of: &Jid, why: &Closing, spared: Option<u64>) -> usize {
+        let Some(account) = self.directory.find(of.bare_str()) else {
+            return 0;
+        };
+        let Some(state) = account.lock() else {
+            return 0;
+        };
+        let resources = state.resources().iter();
+        resources
+            .filter(|resource| of.is_bare() || resource.jid == *of)
+            .filter(|resource| Some(resource.session) != spared)
+            .map(|resource| resource.outbox.close(why.clone()))
+            .count()
     }
 
     async fn made(
@@ -225,20 +257,6 @@ impl Accounts {
             .filter(|resource| resource.told.is_seen())
             .map(|resource| resource.jid.clone())
             .collect()
-    }
-
-    fn revoke(&self, bare: &str, spared: Option<u64>) -> usize {
-        let Some(account) = self.directory.find(bare) else {
-            return 0;
-        };
-        let Some(state) = account.lock() else {
-            return 0;
-        };
-        let resources = state.resources().iter();
-        resources
-            .filter(|resource| Some(resource.session) != spared)
-            .map(|resource| resource.outbox.close(Closing::Revoked))
-            .count()
     }
 }
 

@@ -4,6 +4,14 @@ use std::collections::HashMap;
 
 use super::pattern::Pattern;
 use super::settings::{Certificate, Domain, Registration, Role};
+use crate::jid::Jid;
+
+/// What a scope says of the people behind its domains; `None`: it does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct People {
+    /// Who may administer them: bare addresses.
+    pub(super) admins: Option<Vec<Jid>>,
+}
 
 /// `Domain "/regex/"`: what it says of the domains that it matches.
 #[derive(Clone, Debug)]
@@ -16,6 +24,7 @@ pub struct DomainPattern {
     pub(super) registration: Option<Registration>,
     /// The certificate of these domains; `None`: it does not say; `Some(None)`: the listener's.
     pub(super) certificate: Option<Option<Certificate>>,
+    pub(super) people: People,
     pub(super) pattern: Pattern,
 }
 
@@ -36,13 +45,14 @@ pub(super) struct Domains {
     places: HashMap<String, usize>,
     /// Of those for which nothing says it.
     registration: Registration,
+    people: People,
 }
 
 impl Domains {
     pub(super) fn new(
         named: Vec<Domain>,
         patterns: Vec<DomainPattern>,
-        registration: Registration,
+        (registration, people): (Registration, People),
     ) -> Domains {
         let places = named
             .iter()
@@ -54,6 +64,7 @@ impl Domains {
             patterns,
             places,
             registration,
+            people,
         }
     }
 
@@ -95,13 +106,41 @@ impl Domains {
         }
     }
 
+    /// Who may administer `name`.
+    pub(super) fn admins(&self, name: &str) -> &[Jid] {
+        self.says(name, |people| people.admins.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// Whether `user` may administer anything.
+    pub(super) fn names_admin(&self, user: &Jid) -> bool {
+        let named = self.named.iter().map(|domain| &domain.people);
+        let patterns = self.patterns.iter().map(|pattern| &pattern.people);
+        named
+            .chain(patterns)
+            .chain([&self.people])
+            .flat_map(|people| people.admins.iter().flatten())
+            .any(|admin| admin == user)
+    }
+
+    /// What is said of `name`: by its own scopes and those around them, else by the first pattern that says it, else globally.
+    fn says<'a, T>(&'a self, name: &str, pick: impl Fn(&'a People) -> Option<T>) -> Option<T> {
+        match self.own(name) {
+            Some(domain) => pick(&domain.people),
+            None => self
+                .matching(name)
+                .find_map(|pattern| pick(&pattern.people))
+                .or_else(|| pick(&self.people)),
+        }
+    }
+
     fn own(&self, name: &str) -> Option<&Domain> {
         self.places
             .get(name)
             .and_then(|place| self.named.get(*place))
     }
 
-    fn matching(&self, name: &str) -> impl Iterator<Item = &DomainPattern> {
+    fn matching<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a DomainPattern> {
         self.patterns
             .iter()
             .filter(move |pattern| pattern.pattern.matches(name))

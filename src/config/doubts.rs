@@ -10,6 +10,7 @@ use super::resolve::{DEFAULT_POOL, Resolver};
 use super::scope::{Chain, Scope};
 use super::settings::{Listen, Settings, TlsMode};
 use super::table::{self, Opt};
+use crate::jid::Jid;
 
 /// Write permission for everybody.
 const OTHERS_WRITE: u64 = 0o002;
@@ -35,6 +36,7 @@ pub(super) fn judge(
     doubter.peers();
     if complete {
         doubter.roles();
+        doubter.admins();
         doubter.pools();
     }
     doubter.scripts();
@@ -89,6 +91,25 @@ impl<'a> Doubter<'a> {
                 let scope_title = scope.title();
                 self.report
                     .at(scope.at, Fault::RoleMissing { scope: scope_title });
+            }
+        }
+    }
+
+    /// Administrators whom no login proves.
+    fn admins(&mut self) {
+        for scope in self.root().all(Place::Domain).chain([self.root()]) {
+            let own = Chain(vec![scope]);
+            let Some((setting, _)) = own.found(&table::ADMINS) else {
+                continue;
+            };
+            let users = own.words(&table::ADMINS).into_iter();
+            for admin in users.filter_map(|user| Jid::new(&user).ok()) {
+                if !self.settings.domains.serves(admin.domain()) {
+                    let domain = admin.domain().to_owned();
+                    let user = admin.to_string();
+                    let fault = Fault::AdminElsewhere { user, domain };
+                    self.report.at(setting.at, fault);
+                }
             }
         }
     }

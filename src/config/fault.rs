@@ -188,6 +188,8 @@ pub(super) enum Fault {
     PatternDot,
     #[error("`{scope}` has no XMPP_Role: it does nothing")]
     RoleMissing { scope: String },
+    #[error("`{user}` cannot log in here: {domain} is not served")]
+    AdminElsewhere { user: String, domain: String },
     #[error("XMPP_Dialback_Secret has no effect yet")]
     DialbackSecret,
     #[error("`{name}` is an address in a network: it means {net}")]
@@ -220,6 +222,7 @@ impl Fault {
             | Fault::PatternOpenEnd
             | Fault::PatternDot
             | Fault::RoleMissing { .. }
+            | Fault::AdminElsewhere { .. }
             | Fault::DialbackSecret
             | Fault::HostBits { .. }
             | Fault::PoolUnused { .. }
@@ -286,6 +289,7 @@ impl Fault {
             Fault::PatternOpenEnd => "pattern-open-end",
             Fault::PatternDot => "pattern-dot",
             Fault::RoleMissing { .. } => "role-missing",
+            Fault::AdminElsewhere { .. } => "admin-elsewhere",
             Fault::DialbackSecret => "dialback-secret",
             Fault::HostBits { .. } => "host-bits",
             Fault::PoolUnused { .. } => "unused-pool",
@@ -407,6 +411,7 @@ impl Fault {
             Fault::PatternOpenEnd => "end it with `$`",
             Fault::PatternDot => "write `[.]` for a dot",
             Fault::RoleMissing { .. } => "write XMPP_Role = \"server\" in it if users log in there",
+            Fault::AdminElsewhere { .. } => "name a user of a domain that is served",
             Fault::ScriptTwice { .. } => "remove one of them: both would run for every stanza",
             Fault::OpenConsole => {
                 "write file_mode = 0660 and put the operators into the daemon's group"

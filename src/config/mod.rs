@@ -14,6 +14,7 @@ mod fault;
 mod foreign;
 mod hold;
 mod include;
+mod listed;
 mod merge;
 mod names;
 mod pattern;
@@ -44,6 +45,7 @@ pub use settings::{
 pub use show::Shown;
 pub use source::{BUILT_IN, Location, Origin, SEARCHED, Source};
 
+use crate::jid::Jid;
 use fault::Fault;
 use merge::{Includes, Merged, merge};
 use resolve::Resolver;
@@ -210,6 +212,18 @@ impl Config {
     #[must_use]
     pub fn registration_of(&self, domain: &str) -> Registration {
         self.settings.domains.registration(domain)
+    }
+
+    /// Who may administer `domain` (as a [`crate::jid::Jid`] spells it) by commands: bare addresses.
+    #[must_use]
+    pub fn admins_of(&self, domain: &str) -> &[Jid] {
+        self.settings.domains.admins(domain)
+    }
+
+    /// Whether `user`, a bare address, may administer any domain: its name is nobody's to take.
+    #[must_use]
+    pub fn names_admin(&self, user: &Jid) -> bool {
+        self.settings.domains.names_admin(user)
     }
 
     /// The scripts, in the order in which they run.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::domains::{DomainPattern, Domains};
+use super::domains::{DomainPattern, Domains, People};
 use super::fallback;
 use super::names::{self, Net, XMPP_PREFIX};
 use super::place::Place;
@@ -16,6 +16,7 @@ use super::settings::{
 };
 use super::source::{Files, Source};
 use super::table::{self, Opt};
+use crate::jid::Jid;
 
 /// The pool that always exists.
 pub(super) const DEFAULT_POOL: &str = "default";
@@ -57,7 +58,7 @@ impl<'a> Resolver<'a> {
             domains: Domains::new(
                 self.domains(),
                 self.domain_patterns(),
-                registration(&global),
+                (registration(&global), people(&global)),
             ),
             scripts: self.scripts(),
             limits: limits(&global),
@@ -184,6 +185,7 @@ impl<'a> Resolver<'a> {
                 role: role(&chain),
                 registration: registration(&chain),
                 certificate: self.certificate(&chain),
+                people: people(&chain),
             });
         }
         domains
@@ -202,6 +204,7 @@ impl<'a> Resolver<'a> {
                     role: role(&own),
                     registration: own.found(&table::REGISTRATION).map(|_| registration(&own)),
                     certificate: certified.then(|| self.certificate(&chain)),
+                    people: people(&own),
                     pattern: scope.pattern.clone()?,
                 })
             })
@@ -248,6 +251,16 @@ impl<'a> Resolver<'a> {
         let (setting, _) = chain.found(opt)?;
         let dir = self.files.get(setting.at.file).map(|file| &file.dir);
         Some(dir.map_or_else(|| PathBuf::from(&text), |dir| dir.join(&text)))
+    }
+}
+
+fn people(chain: &Chain<'_>) -> People {
+    let said = |opt| chain.found(opt).map(|_| chain.words(opt));
+    People {
+        admins: said(&table::ADMINS).map(|admins| {
+            let admins = admins.iter();
+            admins.filter_map(|admin| Jid::new(admin).ok()).collect()
+        }),
     }
 }
 

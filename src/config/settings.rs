@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::domains::Domains;
+use super::domains::{Domains, People};
 use super::names::Net;
 
 /// When TLS begins on a listening socket.
@@ -246,6 +246,7 @@ pub struct Domain {
     pub registration: Registration,
     /// Its own certificate; `None`: the listener's.
     pub certificate: Option<Certificate>,
+    pub(super) people: People,
 }
 
 /// One configured script.

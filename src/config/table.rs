@@ -168,6 +168,8 @@ options! {
         "How often clients at one address (IPv6: one /64) may try to register within an hour. Failures count.";
     REGISTRATION_WITHOUT_TLS: "registration_without_tls", Kind::Bool, SESSION, Some("false"), Live, "0.1",
         "Whether an account may be registered over a stream without TLS, where everybody on the way reads the password.";
+    ADMINS: "admins", Kind::Users, &[Place::Global, Place::Domain], None, Live, "0.1",
+        "Who may administer a domain by ad-hoc commands (XEP-0133): addresses of users. A list in a Domain goes before the global one. Nobody can register one of these names.";
     CONCURRENCY: "Concurrency", Kind::NumberOr(Unit::Count, 1, 1024, "one per core"), &[Place::ThreadPool], Some("0"), Restart, "0.1",
         "The number of worker threads.";
     SOURCE: "source", Kind::Text, &[Place::Script], None, Live, "0.1",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::listed;
 use super::nearest;
 use super::syntax::{Node, Scalar, Span};
 
@@ -64,6 +65,8 @@ pub(super) enum Kind {
     Word(&'static [&'static str]),
     /// A list of these words, whatever their case.
     Words(&'static [&'static str]),
+    /// A list of addresses of users.
+    Users,
     /// A dictionary: `[ uri = "store:" ]`. Its keys, and the words that each takes.
     Dict(&'static [(&'static str, &'static [&'static str])]),
 }
@@ -83,6 +86,7 @@ impl fmt::Display for Kind {
             Kind::Secret => out.write_str("secret text"),
             Kind::Word(words) => write!(out, "one of {}", words.join(", ")),
             Kind::Words(words) => write!(out, "list of {}", words.join(", ")),
+            Kind::Users => out.write_str("list of user addresses"),
             Kind::Dict(keys) => {
                 let keys: Vec<String> = keys
                     .iter()
@@ -189,6 +193,10 @@ pub(super) enum ValueFault {
         option: &'static str,
         key: &'static str,
     },
+    #[error("`{got}` is not the address of a user")]
+    User { got: String },
+    #[error("`{option}` has more than {most} entries")]
+    TooMany { option: &'static str, most: usize },
     #[error("`{option}` is empty")]
     Empty { option: &'static str },
 }
@@ -197,7 +205,7 @@ pub(super) enum ValueFault {
 pub(super) type Misfit = Box<(ValueFault, Span)>;
 
 impl ValueFault {
-    fn at(self, span: Span) -> Misfit {
+    pub(super) fn at(self, span: Span) -> Misfit {
         Box::new((self, span))
     }
 
@@ -210,6 +218,8 @@ impl ValueFault {
             ValueFault::Key { .. } => "unknown-key",
             ValueFault::KeyTwice { .. } => "key-twice",
             ValueFault::KeyMissing { .. } => "missing-key",
+            ValueFault::User { .. } => "bad-address",
+            ValueFault::TooMany { .. } => "list-too-long",
             ValueFault::Empty { .. } => "empty-value",
         }
     }
@@ -219,7 +229,7 @@ impl ValueFault {
         match self {
             ValueFault::Shape { want, .. } => Some(
                 match want {
-                    Kind::Words(_) => "a list is written ( \"a\" \"b\" )",
+                    Kind::Words(_) | Kind::Users => "a list is written ( \"a\" \"b\" )",
                     Kind::Dict(_) => "a dictionary is written [ uri = \"store:\" ]",
                     _ => "write one value, without brackets",
                 }
@@ -248,6 +258,8 @@ impl ValueFault {
             ValueFault::Key { known, .. } => Some(format!("known: {}", known.join(", "))),
             ValueFault::KeyTwice { .. } => Some("remove one of them".to_owned()),
             ValueFault::KeyMissing { key, .. } => Some(format!("write [ {key} = \"store:\" ]")),
+            ValueFault::User { .. } => Some("write user@domain: \"alice@example.org\"".to_owned()),
+            ValueFault::TooMany { .. } => Some("remove some".to_owned()),
             ValueFault::Empty { .. } => Some("give it a value or remove the line".to_owned()),
         }
     }
@@ -287,6 +299,10 @@ pub(super) fn read(option: &'static str, kind: Kind, node: &Node) -> Result<Valu
         // One word stands for a list of one.
         (Kind::Words(known), Node::Scalar(item)) => {
             words(option, known, std::slice::from_ref(item))
+        }
+        (Kind::Users, Node::List(items, span)) => listed::users(option, items, *span),
+        (Kind::Users, Node::Scalar(item)) => {
+            listed::users(option, std::slice::from_ref(item), item.span)
         }
         (Kind::Dict(keys), Node::Dict(pairs, span)) => dict(option, keys, pairs, *span),
         (Kind::Dict(_), Node::Scalar(item)) => Err(shape("a single value").at(item.span)),
@@ -328,6 +344,7 @@ pub(super) fn scalar(option: &'static str, kind: Kind, text: &str) -> Result<Val
         }
         Kind::Secret => Ok(Value::Secret(text.to_owned())),
         Kind::Text | Kind::Path | Kind::Dict(_) => Ok(Value::Text(text.to_owned())),
+        Kind::Users => listed::user(text).map(Value::Text),
         Kind::Word(known) | Kind::Words(known) => {
             word(option, known, text).map(|word| Value::Text(word.to_owned()))
         }

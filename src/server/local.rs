@@ -193,6 +193,17 @@ fn rules(config: &Config, settings: &PeerSettings) -> LoginRules {
     }
 }
 
+fn login_parts(local: &Local) -> LoginParts {
+    let common = &local.common;
+    LoginParts {
+        delivery: local.shared.router.delivery().clone(),
+        store: common.store.clone(),
+        accounts: common.accounts.clone(),
+        clock: common.clock.clone(),
+        config: common.config.load_full(),
+    }
+}
+
 impl Serve for Local {
     fn serve(self: &Rc<Self>, accepted: Accepted<Local>) {
         tokio::task::spawn_local(serve(self.clone(), accepted));
@@ -243,12 +254,7 @@ async fn negotiate(
     let login = Rc::new(Login::new(
         id,
         about,
-        LoginParts {
-            delivery: local.shared.router.delivery().clone(),
-            store: common.store.clone(),
-            accounts: common.accounts.clone(),
-            clock: common.clock.clone(),
-        },
+        login_parts(&local),
         rules(&common.config.load(), &settings),
     ));
     let context = AcceptContext {

@@ -54,7 +54,8 @@ pub(super) fn kick(common: &Common, jid: &Jid, reason: &str) -> Result<Deleted, 
     if jid.local().is_none() {
         return Err(Refused::NotAUser(jid.to_string()));
     }
-    let closed = close(common, jid, &Closing::Kicked(Arc::from(reason)));
+    let why = Closing::Kicked(Arc::from(reason));
+    let closed = common.accounts.end_sessions(jid, &why, None);
     if closed > 0 {
         return Ok(Deleted {
             sessions_closed: closed,
@@ -65,19 +66,4 @@ pub(super) fn kick(common: &Common, jid: &Jid, reason: &str) -> Result<Deleted, 
         jid: jid.clone(),
         others: others.into_iter().map(|row| row.jid).collect(),
     })
-}
-
-/// Asks sessions to end and says how many there were.
-pub(super) fn close(common: &Common, jid: &Jid, why: &Closing) -> usize {
-    let Some(account) = common.directory.find(jid.bare_str()) else {
-        return 0;
-    };
-    let Some(state) = account.lock() else {
-        return 0;
-    };
-    let resources = state.resources().iter();
-    resources
-        .filter(|resource| jid.resource().is_none() || resource.jid == *jid)
-        .map(|resource| resource.outbox.close(why.clone()))
-        .count()
 }

@@ -9,10 +9,12 @@ mod rfc6121_session;
 mod xep0012_last;
 mod xep0030_disco;
 mod xep0049_private;
+mod xep0050_commands;
 mod xep0054_vcard;
 mod xep0077_register;
 mod xep0092_version;
 mod xep0115_caps;
+mod xep0133_admin;
 mod xep0191_blocking;
 mod xep0199_ping;
 mod xep0202_time;
@@ -41,8 +43,8 @@ use native::Native;
 /// Whom a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target<'a> {
-    /// The server: a domain of ours.
-    Server,
+    /// The server: this domain of ours.
+    Server(&'a str),
     /// The sender's own account: its bare JID, or no `to`.
     Own,
     /// Somebody else's bare JID at a domain of ours. Whether there is such a user is not known.
@@ -170,6 +172,8 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
         announced,
     } = parts;
     let ping: Rc<dyn Service> = Rc::new(xep0199_ping::Ping);
+    let admin = xep0133_admin::commands(&xep0133_admin::Tools::new(parts));
+    let commands: Rc<dyn Service> = Rc::new(xep0050_commands::Commands::new(admin, clock.clone()));
     let others: Vec<Rc<dyn Service>> = vec![
         Rc::new(xep0092_version::Version),
         Rc::new(xep0202_time::Time::new(clock.clone())),
@@ -191,9 +195,11 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
     ];
     let mut features: Vec<&'static str> = xep0030_disco::FEATURES.to_vec();
     features.extend(ping.features());
+    features.extend(commands.features());
     features.extend(others.iter().flat_map(|service| service.features()));
     let disco = Rc::new(xep0030_disco::Disco::new(features, announced.clone()));
-    for service in [ping, disco.clone()].into_iter().chain(others) {
+    // Commands are nodes of service discovery: what is theirs comes to them first.
+    for service in [ping, commands, disco.clone()].into_iter().chain(others) {
         let handler = Rc::new(Native::new(service, config.clone(), blocks.clone()));
         bus.register(Point::ClientIqRecv, Band::Native, handler);
     }

@@ -77,7 +77,7 @@ impl Native {
 /// A domain, or an account of it.
 fn of_ours(to: &Jid) -> Target<'_> {
     match to.local() {
-        None => Target::Server,
+        None => Target::Server(to.domain()),
         Some(_) => Target::Account(to),
     }
 }

@@ -146,7 +146,7 @@ impl Service for Last {
     fn answer(&self, request: &Request<'_>) -> Answer {
         match request.target {
             // XEP-0012 §5.
-            Target::Server => {
+            Target::Server(_) => {
                 let seconds = self.known.clock.monotonic_ms() / 1000;
                 Answer::Now(Ok(Some(query(seconds, ""))))
             }

@@ -9,8 +9,8 @@ use super::{Announced, Answer, Request, Service, Target};
 use crate::stanza::Condition;
 use crate::xml::Element;
 
-const INFO: &str = "http://jabber.org/protocol/disco#info";
-const ITEMS: &str = "http://jabber.org/protocol/disco#items";
+pub(super) const INFO: &str = "http://jabber.org/protocol/disco#info";
+pub(super) const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
 /// What disco announces for itself, and for what the engine does without a service: messages kept for the absent
 /// (XEP-0160).
@@ -40,7 +40,7 @@ impl Told {
         let mut features: Vec<&str> = all.chain(scripts.iter().map(String::as_str)).collect();
         features.sort_unstable();
         features.dedup();
-        let [category, kind] = identity(Target::Server);
+        let [category, kind] = identity(Target::Server(""));
         let caps = Caps::new(&[[category, kind, "", NAME]], &features);
         Told {
             features: features.into_iter().map(str::to_owned).collect(),
@@ -94,7 +94,7 @@ impl Disco {
 
 fn identity(target: Target<'_>) -> [&'static str; 2] {
     match target {
-        Target::Server => ["server", "im"],
+        Target::Server(_) => ["server", "im"],
         Target::Own | Target::Account(_) => ["account", "registered"],
     }
 }
@@ -118,7 +118,7 @@ impl Service for Disco {
         let items = request.payload.is("query", ITEMS);
         let node = request.payload.attr("node");
         if let Some(node) = node
-            && (items || request.target != Target::Server || node != told.caps.node())
+            && (items || !matches!(request.target, Target::Server(_)) || node != told.caps.node())
         {
             return Answer::refuse(Condition::ItemNotFound);
         }

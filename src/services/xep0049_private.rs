@@ -88,7 +88,7 @@ impl Service for Private {
     }
 
     fn takes(&self, _kind: &str, payload: &Element, target: Target<'_>) -> bool {
-        target != Target::Server && payload.is("query", NS)
+        !matches!(target, Target::Server(_)) && payload.is("query", NS)
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {

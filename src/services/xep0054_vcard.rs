@@ -59,7 +59,7 @@ impl Service for Vcard {
     }
 
     fn takes(&self, _kind: &str, payload: &Element, target: Target<'_>) -> bool {
-        target != Target::Server && payload.is("vCard", NS)
+        !matches!(target, Target::Server(_)) && payload.is("vCard", NS)
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {

@@ -17,7 +17,7 @@ impl Service for Version {
     }
 
     fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
-        kind == "get" && target == Target::Server && payload.is("query", NS)
+        kind == "get" && matches!(target, Target::Server(_)) && payload.is("query", NS)
     }
 
     fn answer(&self, _request: &Request<'_>) -> Answer {

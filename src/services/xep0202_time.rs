@@ -27,7 +27,7 @@ impl Service for Time {
     }
 
     fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
-        kind == "get" && target == Target::Server && payload.is("time", NS)
+        kind == "get" && matches!(target, Target::Server(_)) && payload.is("time", NS)
     }
 
     fn answer(&self, _request: &Request<'_>) -> Answer {

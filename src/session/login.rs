@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Registered;
-use crate::accounts::{AccountError, Accounts};
+use crate::accounts::{AccountError, Accounts, Terms};
+use crate::config::Config;
 use crate::delivery::{BindError, Delivery};
 use crate::directory::About;
 use crate::jid::Jid;
@@ -32,6 +33,8 @@ pub struct LoginParts {
     pub accounts: Arc<Accounts>,
     /// Made-up resources.
     pub clock: Clock,
+    /// Whose names nobody registers.
+    pub config: Arc<Config>,
 }
 
 /// What the configuration says about logins and registrations.
@@ -120,10 +123,14 @@ impl Authenticate for Login {
                 invite,
             } = account;
             self.may_register()?;
-            let rules = (self.rules.iterations, self.rules.min_name);
+            let terms = Terms {
+                iterations: self.rules.iterations,
+                min_name: self.rules.min_name,
+                reserved: self.parts.config.names_admin(&user),
+            };
             let accounts = &self.parts.accounts;
             accounts
-                .register(&user, password, invite, rules)
+                .register(&user, password, invite, terms)
                 .await
                 .map_err(|error| self.not_registered(&error))?;
             tracing::info!(%user, addr = ?self.about.addr, "a user has registered");

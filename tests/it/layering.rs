@@ -27,7 +27,7 @@ const TABLE: &[(u8, &[&str])] = &[
             "observe",
         ],
     ),
-    (0, &["stanza", "sasl", "xml", "jid"]),
+    (0, &["stanza", "form", "sasl", "xml", "jid"]),
 ];
 
 /// Functions longer than [`FUNCTION_LINES`], each with its reason.

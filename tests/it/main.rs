@@ -38,6 +38,7 @@ mod roster;
 mod roster_console;
 mod script_attacks;
 mod services;
+mod services_admin;
 mod shim;
 mod stanza_errors;
 mod startup;
