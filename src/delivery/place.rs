@@ -32,6 +32,17 @@ enum Absent {
 
 /// Puts `stanza` into the outboxes that the RFC names.
 pub(super) fn place(state: &State, stanza: Stanza) -> Placed {
+    place_by(state, stanza, absent_full)
+}
+
+/// The same for a message that had been taken for a resource which is gone since: what RFC 6121 §8.5.3.2.1 would have
+/// refused then is meant for the user now.
+pub(super) fn place_again(state: &State, stanza: Stanza) -> Placed {
+    place_by(state, stanza, absent_bare)
+}
+
+/// `absent` says what a full JID without that resource means.
+fn place_by(state: &State, stanza: Stanza, absent: fn(&Stanza) -> Absent) -> Placed {
     let Some(to) = stanza.to() else {
         return Placed::Refused(StanzaError::new(Condition::JidMalformed), stanza);
     };
@@ -40,11 +51,12 @@ pub(super) fn place(state: &State, stanza: Stanza) -> Placed {
     }
     let (targets, absent) = if to.resource().is_some() {
         match state.resource(to) {
-            Some(resource) if takes(resource, &stanza) => {
+            // Whether or not it has sent presence (RFC 6121 §8.5.3.1).
+            Some(resource) => {
                 let one: Targets = SmallVec::from_iter([resource.outbox.clone()]);
                 (one, absent_bare(&stanza))
             }
-            _ => match absent_full(&stanza) {
+            None => match absent(&stanza) {
                 // RFC 6121 §8.5.3.2.1: a chat message for a resource that is gone is meant for the user.
                 Absent::Store => bare_targets(state, &stanza),
                 other => (SmallVec::new(), other),
@@ -57,14 +69,6 @@ pub(super) fn place(state: &State, stanza: Stanza) -> Placed {
 }
 
 type Targets = SmallVec<[Arc<Outbox>; 2]>;
-
-/// A full JID is reached by message and iq whether or not it has sent presence (RFC 6121 §8.5.3.1).
-fn takes(resource: &Resource, stanza: &Stanza) -> bool {
-    stanza.kind() != Kind::Presence
-        || resource.priority.is_some()
-        || stanza.type_() == "unavailable"
-        || stanza.type_() == "error"
-}
 
 fn bare_targets(state: &State, stanza: &Stanza) -> (Targets, Absent) {
     let absent = absent_bare(stanza);
@@ -118,10 +122,9 @@ fn absent_bare(stanza: &Stanza) -> Absent {
 
 /// RFC 6121 §8.5.3.2: what a full JID without that resource means.
 fn absent_full(stanza: &Stanza) -> Absent {
-    match stanza.kind() {
-        Kind::Message => absent_bare(stanza),
-        Kind::Presence => Absent::Nowhere,
-        Kind::Iq => absent_iq(stanza),
+    match (stanza.kind(), stanza.message_type()) {
+        (Kind::Message, "normal") => Absent::Refuse(Condition::ServiceUnavailable),
+        _ => absent_bare(stanza),
     }
 }
 

@@ -455,6 +455,28 @@ fn a_left_behind_message_that_cannot_be_stored_comes_back_as_an_error() {
 }
 
 #[test]
+fn a_left_behind_message_that_is_for_nobody_else_comes_back_as_an_error() {
+    play(1 << 20, |stage| async move {
+        let romeo = stage.bind_as("romeo@localhost/balcony", 1);
+        let juliet = stage.bind("garden", 2);
+        stage.delivery.know(&romeo.jid).await.unwrap();
+        stage.delivery.know(&juliet.jid).await.unwrap();
+        for (id, kind) in ["groupchat", "normal", "headline"].iter().enumerate() {
+            let mut stanza = message("juliet@localhost/garden", id);
+            stanza.set_type(kind);
+            drop(stage.delivery.deliver(stanza));
+        }
+        assert!(stage.leave(&juliet).is_empty());
+        stage.settled().await;
+        let drained = romeo.outbox.drain(usize::MAX, Waker::noop()).unwrap();
+        let (_, error) = &drained[0];
+        assert_eq!((error.type_(), error.id()), ("error", Some("0")));
+        assert_eq!(drained.len(), 1);
+        assert_eq!(stage.kept().await, 1, "what is meant for the user waits");
+    });
+}
+
+#[test]
 fn names_that_get_nothing_leave_nothing() {
     play(1 << 20, |stage| async move {
         for (id, kind) in ["headline", "error", "groupchat"].iter().enumerate() {

@@ -35,6 +35,8 @@ enum Step {
 #[derive(Default)]
 struct Batch {
     entries: Vec<Entry>,
+    /// Left by an ended session, and for nobody else: their senders hear so.
+    bounced: Vec<Entry>,
     insured: Vec<oneshot::Sender<Outcome>>,
 }
 
@@ -157,7 +159,7 @@ fn sort(account: &Arc<Account>, mut work: VecDeque<Queued>) -> Step {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.insured.is_empty()
+        self.entries.is_empty() && self.bounced.is_empty() && self.insured.is_empty()
     }
 }
 
@@ -166,16 +168,21 @@ impl Batch {
 fn place_unsent(state: &State, batch: &mut Batch, stanza: Stanza) {
     // The append looks again who is blocked, and tells the sender.
     let placed = if state.is_ready() && !blocking::blocked(state, &stanza) {
-        place::place(state, stanza)
+        place::place_again(state, stanza)
     } else {
         Placed::Store(stanza)
     };
-    if let Placed::Store(stanza) = placed {
-        insure_overflowed(state, batch);
-        batch.entries.push(Entry {
-            stanza,
-            origin: Origin::Unsent,
-        });
+    let unsent = |stanza| Entry {
+        stanza,
+        origin: Origin::Unsent,
+    };
+    match placed {
+        Placed::Store(stanza) => {
+            insure_overflowed(state, batch);
+            batch.entries.push(unsent(stanza));
+        }
+        Placed::Refused(_, stanza) => batch.bounced.push(unsent(stanza)),
+        Placed::Taken { .. } | Placed::Nowhere => {}
     }
 }
 
@@ -233,7 +240,12 @@ fn insure(batch: &mut Batch, outbox: &Arc<Outbox>) {
 
 /// Appends a batch and tells everybody concerned.
 async fn append(delivery: &Rc<Delivery>, account: &Arc<Account>, batch: Batch) {
-    let Batch { entries, insured } = batch;
+    let Batch {
+        entries,
+        bounced,
+        insured,
+    } = batch;
+    refuse(delivery, bounced, Condition::ServiceUnavailable);
     let result = match blocking::learn(&delivery.store, account).await {
         Ok(true) => {
             let (blocked, entries) = part_blocked(account, entries);

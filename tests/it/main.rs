@@ -20,6 +20,7 @@ mod console_json;
 mod console_queue;
 mod console_sessions;
 mod crash;
+mod delivery_table;
 mod docs;
 mod durability_race;
 mod durability_stall;
