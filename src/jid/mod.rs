@@ -275,21 +275,3 @@ impl fmt::Debug for Jid {
         write!(out, "Jid({})", self.text)
     }
 }
-
-/// What must hold for any bytes, called by the fuzz target and by the replay of its corpus.
-///
-/// # Panics
-/// When preparation is not idempotent, or the parts do not make the whole.
-pub fn fuzz_entry(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else {
-        return;
-    };
-    let Ok(jid) = Jid::new(text) else {
-        return;
-    };
-    assert_eq!(Jid::new(jid.as_str()).as_ref(), Ok(&jid), "prepared twice");
-    let again = Jid::from_parts(jid.local(), jid.domain(), jid.resource());
-    assert_eq!(again.as_ref(), Ok(&jid), "joined from its parts");
-    assert_eq!(jid.to_bare().as_str(), jid.bare_str());
-    assert!(jid.as_str().len() <= 3 * MAX_PART_BYTES + 2);
-}

@@ -250,43 +250,5 @@ fn login(domain: &str, name: &str, authzid: Option<&str>) -> Result<Jid, Failure
     }
 }
 
-/// What must hold for any bytes, called by the fuzz target and by the replay of its corpus: the first line names the
-/// mechanism, every other one is a message.
-///
-/// # Panics
-/// When an unknown user logs in, or a known one as somebody else.
-pub fn fuzz_entry(data: &[u8]) {
-    let mut lines = data.split(|byte| *byte == b'\n');
-    let name = lines.next().and_then(|name| std::str::from_utf8(name).ok());
-    let Some(mechanism) = name.and_then(Mechanism::from_name) else {
-        return;
-    };
-    let stored = Credentials::derive("secret", 1, &[1; SALT_BYTES]).ok();
-    for stored in [None, stored] {
-        let mut lines = lines.clone();
-        let mut asked = None;
-        let mut step = begin(mechanism, "localhost", [0; NONCE_BYTES], lines.next());
-        step = loop {
-            step = match step {
-                Step::NeedCredentials(lookup) => {
-                    let unknown = Unknown::new(&[7; 32], lookup.user().as_str(), 1);
-                    asked = Some(lookup.user().clone());
-                    lookup.answer(stored.clone(), unknown)
-                }
-                Step::NeedDerive(work, check) => check.derived(&work.run()),
-                Step::Challenge(_, reply) => match lines.next() {
-                    Some(line) => reply.respond(line),
-                    None => break Step::Failure(Failure::Aborted),
-                },
-                end => break end,
-            };
-        };
-        if let Step::Success(success) = step {
-            assert!(stored.is_some(), "an unknown user logs in");
-            assert_eq!(asked, Some(success.user), "logs in as somebody else");
-        }
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests;

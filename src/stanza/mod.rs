@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 pub use error::{Condition, ErrorType, StanzaError};
 pub use presence::format_time;
-pub use read::{Address, BadStanza, ParseError, fuzz_entry};
+pub use read::{Address, BadStanza, ParseError};
 
 use crate::jid::Jid;
 use crate::xml::{self, Attribute, CLIENT_NS, Element};

@@ -3,6 +3,8 @@
 //! [`accept()`] takes a client from its first byte to its bound resource (RFC 6120 §4 to §7): TLS, SASL, resource binding.
 //! What it needs from the server comes in an [`AcceptContext`]; what it asks of users and sessions goes through
 //! [`Authenticate`]. It ends with a [`Bound`] stream, and its own state is freed before the session begins.
+//!
+//! The state machine is [`Negotiation`]: who has another way to bring bytes (a fuzz target does) drives it alone.
 
 mod accept;
 mod condition;
@@ -12,4 +14,4 @@ pub use accept::{
     AcceptContext, AcceptError, AuthFailure, Authenticate, Bound, LocalFuture, accept,
 };
 pub use condition::{StreamCondition, stream_error_bytes};
-pub use negotiate::{NewAccount, Refusal};
+pub use negotiate::{Event, FailedLogin, Negotiation, NewAccount, Next, Refusal, Rules, StartTls};

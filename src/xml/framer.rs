@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::machine::{Cut, Machine};
-use super::{Element, Error, Fault, Limits, chars, parse};
+use super::{Error, Fault, Limits, chars, parse};
 
 /// Bytes of an unfinished frame that are looked at together: copied in steps that double from here, so that what follows
 /// the frame in the same read is not copied with it.
@@ -234,65 +234,4 @@ impl Framer {
 
 fn advance(input: &mut &[u8], length: usize) {
     *input = input.get(length..).unwrap_or_default();
-}
-
-/// What must hold for any bytes, called by the fuzz target and by the replay of its corpus.
-///
-/// # Panics
-/// When the framer gives other frames for other reads of the same bytes, or the parser refuses what the framer passed for
-/// another reason than namespaces, or what we write is not read back as the same tree.
-pub fn fuzz_entry(data: &[u8]) {
-    let whole = run(data, data.len().max(1));
-    for step in [1, 7] {
-        assert_eq!(run(data, step), whole, "reads of {step} bytes");
-    }
-}
-
-/// All frames of `data`, read in pieces of `step` bytes, as text, and the stream error behind them. Which of two faults in one
-/// run of text is told may depend on the reads, the condition not.
-fn run(data: &[u8], step: usize) -> (String, Option<&'static str>) {
-    let mut framer = Framer::new(Limits::BEFORE_AUTH);
-    let mut header = Header::default();
-    let mut seen = String::new();
-    for mut input in data.chunks(step) {
-        loop {
-            match framer.next(&mut input) {
-                Ok(None) => break,
-                // How many keep-alives a run of white space makes depends on the reads.
-                Ok(Some(Frame::Whitespace)) => {}
-                Ok(Some(Frame::Header(got))) => {
-                    seen += &format!("{got:?}\n");
-                    header = got;
-                }
-                Ok(Some(Frame::Stanza(raw))) => {
-                    seen += &format!("{raw:?}\n");
-                    check_tree(&raw, &header);
-                }
-                Ok(Some(Frame::End)) => seen += "end\n",
-                Err(error) => return (seen, Some(error.condition())),
-            }
-        }
-    }
-    (seen, None)
-}
-
-fn check_tree(raw: &Raw, header: &Header) {
-    match Element::parse(&raw.bytes, &header.ns, &header.prefixes) {
-        Ok(element) => {
-            let mut written = Vec::new();
-            element.write_to(&mut written, super::CLIENT_NS);
-            let again = Element::parse(&written, super::CLIENT_NS, &[]);
-            assert_eq!(again.as_ref(), Ok(&element), "written and read back");
-        }
-        Err(error) => assert!(
-            !raw.self_contained
-                && matches!(
-                    error,
-                    Error::NotWellFormed(
-                        Fault::Prefix | Fault::Namespace | Fault::DuplicateAttribute
-                    ) | Error::Limit { .. }
-                ),
-            "framed but refused: {error}"
-        ),
-    }
 }

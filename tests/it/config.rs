@@ -94,21 +94,6 @@ fn manual_is_made_from_the_tables() {
     same_as_file(&here("docs/config-reference.md"), &config::reference());
 }
 
-#[test]
-fn fuzz_corpus_is_read_without_a_panic() {
-    let mut seen = 0;
-    for entry in std::fs::read_dir(here("tests/fuzz/corpus/config")).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        config::fuzz_entry(&bytes);
-        // Every prefix as well: a text that ends anywhere is the commonest broken one.
-        for end in 0..bytes.len() {
-            config::fuzz_entry(&bytes[..end]);
-        }
-        seen += 1;
-    }
-    assert!(seen > 0);
-}
-
 fn load(text: &str) -> std::sync::Arc<Config> {
     match Config::load(&Source::text("test.conf", text)) {
         Ok(config) => config,

@@ -27,6 +27,8 @@ mod durability_stall;
 mod durability_sync;
 mod fanout;
 mod first_domain;
+#[path = "../fuzz/src/lib.rs"]
+mod fuzz;
 mod fuzz_corpus;
 mod harness;
 mod last_activity;

@@ -38,9 +38,12 @@ const MAX_FAILURES: u8 = 5;
 
 /// Whether STARTTLS is part of the negotiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StartTls {
+pub enum StartTls {
+    /// It is refused.
     Absent,
+    /// The peer may choose.
     Offered,
+    /// Nothing else goes before it.
     Required,
 }
 
@@ -56,26 +59,27 @@ pub struct NewAccount {
 }
 
 /// What a listener grants.
-pub(super) struct Rules {
-    pub(super) starttls: StartTls,
+pub struct Rules {
+    /// Whether a stream that is not encrypted yet can be.
+    pub starttls: StartTls,
     /// The best first.
-    pub(super) mechanisms: Vec<Mechanism>,
+    pub mechanisms: Vec<Mechanism>,
     /// Whether a domain, as addresses spell it, is served here.
-    pub(super) serves: Box<dyn Fn(&str) -> bool>,
+    pub serves: Box<dyn Fn(&str) -> bool>,
     /// The domain that speaks when the peer names none of ours.
-    pub(super) speaker: Option<String>,
+    pub speaker: Option<String>,
     /// Who may make an account at a domain.
-    pub(super) registration: Box<dyn Fn(&str) -> Registration>,
+    pub registration: Box<dyn Fn(&str) -> Registration>,
     /// Whether an account may be registered without TLS.
-    pub(super) registration_without_tls: bool,
+    pub registration_without_tls: bool,
     /// Bytes of a stanza before and after the login, told to the peer (XEP-0478).
-    pub(super) max_bytes: (usize, usize),
+    pub max_bytes: (usize, usize),
     /// More features after the login, as XML.
-    pub(super) after_login: Rc<str>,
+    pub after_login: Rc<str>,
 }
 
 /// What happened.
-pub(super) enum Event {
+pub enum Event {
     /// The framer gave a stream header.
     Header(Header),
     /// The framer gave an element.
@@ -105,7 +109,7 @@ pub(super) enum Event {
 }
 
 /// What must happen now; its outcome is the next event.
-pub(super) enum Next {
+pub enum Next {
     /// Read a frame.
     Read,
     /// Read a frame: a new stream header.
@@ -142,10 +146,13 @@ pub struct Refusal {
 
 /// A login that failed, for the log.
 #[derive(Clone, Debug)]
-pub(super) struct FailedLogin {
-    pub(super) mechanism: Option<Mechanism>,
-    pub(super) user: Option<Jid>,
-    pub(super) failure: Failure,
+pub struct FailedLogin {
+    /// The mechanism, if it is one of ours.
+    pub mechanism: Option<Mechanism>,
+    /// Whom the peer said to be, if it came so far.
+    pub user: Option<Jid>,
+    /// Why.
+    pub failure: Failure,
 }
 
 enum State {
@@ -172,7 +179,7 @@ enum State {
 }
 
 /// One stream on its way to its resource.
-pub(super) struct Negotiation {
+pub struct Negotiation {
     rules: Rules,
     clock: Clock,
     state: State,
@@ -199,7 +206,7 @@ pub(super) struct Negotiation {
 
 impl Negotiation {
     /// A stream that is `encrypted` from its first byte, or not yet.
-    pub(super) fn new(rules: Rules, clock: Clock, encrypted: bool) -> Negotiation {
+    pub fn new(rules: Rules, clock: Clock, encrypted: bool) -> Negotiation {
         Negotiation {
             rules,
             clock,
@@ -219,17 +226,17 @@ impl Negotiation {
     }
 
     /// The domain the stream was opened to.
-    pub(super) fn domain(&self) -> Option<&str> {
+    pub fn domain(&self) -> Option<&str> {
         self.domain.as_deref()
     }
 
     /// The login that has failed since this was last asked.
-    pub(super) fn take_failed_login(&mut self) -> Option<FailedLogin> {
+    pub fn take_failed_login(&mut self) -> Option<FailedLogin> {
         self.failed.take()
     }
 
     /// Goes on by one event. What the peer must be told is added to `out`.
-    pub(super) fn on(&mut self, event: Event, out: &mut Vec<u8>) -> Next {
+    pub fn on(&mut self, event: Event, out: &mut Vec<u8>) -> Next {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, event) {
             (_, Event::End) => {

@@ -1,0 +1,512 @@
+//! Negotiation: any sequence of elements, in any reads, with the server's answers in any order.
+//!
+//! The first line says what the listener grants, in words: `tls` (encrypted from the first byte), `absent` or `offered` (of
+//! STARTTLS, else it is required), `plain`, `sha1`, `sha256` (mechanisms, else all), `register` (also without TLS). Every other line
+//! is one read, or a part of one if it ends in `+`: one of the words of [`said`], an event out of its order, or bytes as they are.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use stanzad::config::Registration;
+use stanzad::jid::Jid;
+use stanzad::net::{Clock, TimeSource};
+use stanzad::sasl::{Credentials, Mechanism, Unknown};
+use stanzad::stanza::{Condition, StanzaError};
+use stanzad::stream::{Event, Negotiation, NewAccount, Next, Rules, StartTls};
+use stanzad::xml::{Element, Frame, Framer, Header, Limits, escape_attr};
+
+use super::proof::{ROUNDS, Transcript, stored};
+
+const SASL_NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// Lines that are looked at.
+const MAX_LINES: usize = 100;
+/// Failed steps that a stream may take (RFC 6120 §6.4.5 asks for two to five).
+const MAX_FAILURES: usize = 5;
+const DOMAINS: [(&str, Registration); 3] = [
+    ("example.org", Registration::Open),
+    ("invited.example", Registration::Invite),
+    ("closed.example", Registration::Closed),
+];
+
+/// The state machine is closed, what it says is a stream, and no session begins without a proof.
+///
+/// # Panics
+/// When it is not so.
+pub fn check(data: &[u8]) {
+    run(data);
+}
+
+/// [`check`], and whether it came to a session.
+pub fn run(data: &[u8]) -> bool {
+    let mut lines = data.split(|byte| *byte == b'\n').take(MAX_LINES);
+    let words = String::from_utf8_lossy(lines.next().unwrap_or_default());
+    let mut stream = Stream::new(&words);
+    let mut read = Vec::new();
+    for line in lines {
+        if let Some(name) = line.strip_prefix(b"event ") {
+            if let Some(event) = event(name, None) {
+                stream.give(event);
+                assert!(stream.over, "an event out of its order goes on");
+            }
+        } else if let Some(name) = line.strip_prefix(b"swap ") {
+            stream.swap = Some(name.to_vec());
+        } else {
+            let (part, joined) = match line.strip_suffix(b"+") {
+                Some(part) => (part, true),
+                None => (line, false),
+            };
+            read.extend(stream.said(part));
+            if !joined {
+                stream.read(&std::mem::take(&mut read));
+            }
+        }
+        if stream.over {
+            break;
+        }
+    }
+    stream.bound
+}
+
+/// An answer of the server to the question `asked`, or to none: the one that would open most, if it is not what was asked.
+fn event(name: &[u8], asked: Option<&str>) -> Option<Event> {
+    let name = std::str::from_utf8(name).ok()?;
+    let refused = || StanzaError::new(Condition::Conflict);
+    let due = asked == Some(name);
+    let unknown = Unknown::new(&[7; 32], "anna@example.org", ROUNDS);
+    Some(match name {
+        "encrypted" => Event::Encrypted,
+        "found" if due => Event::Found(None),
+        "found" => Event::Found(Some((stored("secret"), unknown))),
+        "derived" if due => Event::Derived(None),
+        "derived" => Event::Derived(stored("secret").map(|keys| keys.sha256)),
+        "resource" if due => Event::Resource(Err(refused())),
+        "resource" => Event::Resource(Jid::new("anna@example.org/x").map_err(|_| refused())),
+        "registered" if due => Event::Registered(Err(refused())),
+        "registered" => Event::Registered(Ok(())),
+        "shown" if due => Event::Shown(Err(refused())),
+        "shown" => Event::Shown(Ok("id".to_owned())),
+        "late" => Event::Late,
+        "end" => Event::End,
+        _ => return None,
+    })
+}
+
+/// Random bytes that count: what was found is found again.
+#[derive(Default)]
+struct Counting(AtomicU8);
+
+impl TimeSource for Counting {
+    fn monotonic_ms(&self) -> u64 {
+        0
+    }
+
+    fn wall_ms(&self) -> i64 {
+        0
+    }
+
+    fn random(&self, out: &mut [u8]) {
+        out.fill(self.0.fetch_add(1, Ordering::Relaxed));
+    }
+}
+
+struct User {
+    jid: Jid,
+    password: String,
+    stored: Credentials,
+}
+
+fn user(jid: Jid, password: &str) -> Option<User> {
+    let password = stringprep::saslprep(password).ok()?.into_owned();
+    let stored = stored(&password)?;
+    Some(User {
+        jid,
+        password,
+        stored,
+    })
+}
+
+/// A server with one peer, and what it may do as far as a bystander knows.
+struct Stream {
+    negotiation: Negotiation,
+    framer: Framer,
+    header: Header,
+    /// Reads what the server says.
+    client: Framer,
+    client_header: Header,
+    users: Vec<User>,
+    starttls: StartTls,
+    encrypted: bool,
+    registers_in_clear: bool,
+    /// The exchange under way: its mechanism, what was said, who was looked up.
+    exchange: Option<(Mechanism, Transcript)>,
+    claimed: Option<Jid>,
+    /// Who has proved who it is, and how.
+    login: Option<(Jid, Mechanism)>,
+    reopened: bool,
+    registered: usize,
+    failures: usize,
+    /// The event that is given instead of the next answer.
+    swap: Option<Vec<u8>>,
+    bound: bool,
+    over: bool,
+}
+
+impl Stream {
+    fn new(words: &str) -> Stream {
+        let words: Vec<&str> = words.split_ascii_whitespace().collect();
+        let has = |word| words.contains(&word);
+        let starttls = match (has("absent"), has("offered")) {
+            (true, _) => StartTls::Absent,
+            (_, true) => StartTls::Offered,
+            _ => StartTls::Required,
+        };
+        let mechanisms = [
+            ("sha256", Mechanism::ScramSha256),
+            ("sha1", Mechanism::ScramSha1),
+            ("plain", Mechanism::Plain),
+        ];
+        let every = !mechanisms.iter().any(|(word, _)| has(word));
+        let granted = mechanisms
+            .into_iter()
+            .filter(|(word, _)| every || has(word));
+        let find = |domain: &str| DOMAINS.iter().find(|(name, _)| *name == domain);
+        let rules = Rules {
+            starttls,
+            mechanisms: granted.map(|(_, mechanism)| mechanism).collect(),
+            serves: Box::new(move |domain| find(domain).is_some()),
+            speaker: Some("example.org".to_owned()),
+            registration: Box::new(move |domain| {
+                find(domain).map_or(Registration::Closed, |(_, mode)| *mode)
+            }),
+            registration_without_tls: has("register"),
+            max_bytes: (10_000, 262_144),
+            after_login: "<more xmlns='urn:example:more'/>".into(),
+        };
+        let encrypted = has("tls");
+        let clock = Clock::new(Arc::new(Counting::default()));
+        let anna =
+            |domain, password| user(Jid::from_parts(Some("anna"), domain, None).ok()?, password);
+        let users = [
+            anna("example.org", "secret"),
+            anna("closed.example", "other"),
+        ];
+        Stream {
+            negotiation: Negotiation::new(rules, clock, encrypted),
+            framer: Framer::new(Limits::BEFORE_AUTH),
+            header: Header::default(),
+            client: Framer::new(Limits::BOUND),
+            client_header: Header::default(),
+            users: users.into_iter().flatten().collect(),
+            starttls,
+            encrypted,
+            registers_in_clear: has("register"),
+            exchange: None,
+            claimed: None,
+            login: None,
+            reopened: false,
+            registered: 0,
+            failures: 0,
+            swap: None,
+            bound: false,
+            over: false,
+        }
+    }
+
+    fn find(&self, jid: &Jid) -> Option<&User> {
+        self.users.iter().find(|user| user.jid == *jid)
+    }
+
+    /// What a line sends.
+    fn said(&self, line: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(line);
+        let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let mut words = rest.split(' ');
+        let mut next = || escaped(words.next().unwrap_or_default());
+        let xml = match word {
+            "open" => format!(
+                "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+                 xmlns:stream='http://etherx.jabber.org/streams' to='{}' version='1.0'>",
+                next()
+            ),
+            "starttls" => "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_owned(),
+            "abort" => format!("<abort xmlns='{SASL_NS}'/>"),
+            "auth" => {
+                let (name, message) = rest.split_once(' ').unwrap_or((rest, ""));
+                let data = STANDARD.encode(message);
+                format!(
+                    "<auth xmlns='{SASL_NS}' mechanism='{}'>{data}</auth>",
+                    escaped(name)
+                )
+            }
+            "respond" => {
+                let data = STANDARD.encode(self.filled(rest));
+                format!("<response xmlns='{SASL_NS}'>{data}</response>")
+            }
+            "bind" => format!(
+                "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+                 <resource>{}</resource></bind></iq>",
+                escaped(rest)
+            ),
+            "register" => {
+                let (name, password, token) = (next(), next(), next());
+                format!(
+                    "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
+                     <password>{password}</password><token>{token}</token></query></iq>"
+                )
+            }
+            "invite" => format!(
+                "<iq type='set' id='i'><preauth xmlns='urn:xmpp:pars:0' token='{}'/></iq>",
+                escaped(rest)
+            ),
+            "close" => "</stream:stream>".to_owned(),
+            _ => return line.to_vec(),
+        };
+        xml.into_bytes()
+    }
+
+    /// `{nonce}` and `{proof}` as who knows the password writes them.
+    fn filled(&self, template: &str) -> Vec<u8> {
+        let Some((mechanism, transcript)) = &self.exchange else {
+            return template.as_bytes().to_vec();
+        };
+        let known = self.claimed.as_ref().and_then(|user| self.find(user));
+        let password = known.map_or("secret", |user| &user.password);
+        transcript.fill(template.as_bytes(), *mechanism, password)
+    }
+
+    /// One read, as the driver of a socket takes it.
+    fn read(&mut self, mut input: &[u8]) {
+        while !self.over {
+            let event = match self.framer.next(&mut input) {
+                Ok(None) => return,
+                Ok(Some(Frame::Whitespace)) => continue,
+                Ok(Some(Frame::End)) => Event::End,
+                Ok(Some(Frame::Header(header))) => {
+                    self.header = header.clone();
+                    self.reopened = self.login.is_some();
+                    Event::Header(header)
+                }
+                Ok(Some(Frame::Stanza(raw))) => {
+                    match Element::parse(&raw.bytes, &self.header.ns, &self.header.prefixes) {
+                        Ok(element) => {
+                            self.overhear(&element);
+                            let behind = !input.trim_ascii_start().is_empty();
+                            Event::Element { element, behind }
+                        }
+                        Err(error) => Event::Broken(error),
+                    }
+                }
+                Err(error) => Event::Broken(error),
+            };
+            if self.give(event) {
+                input = &[];
+            }
+        }
+    }
+
+    /// What the peer says about itself.
+    fn overhear(&mut self, element: &Element) {
+        let data = STANDARD.decode(element.text().as_ref()).ok();
+        if element.is("auth", SASL_NS) {
+            let mechanism = element.attr("mechanism").and_then(Mechanism::from_name);
+            let said = data.filter(|data| !data.is_empty()).into_iter().collect();
+            let transcript = Transcript {
+                said,
+                challenges: Vec::new(),
+            };
+            self.exchange = mechanism.map(|mechanism| (mechanism, transcript));
+            self.claimed = None;
+        } else if let (true, Some((_, transcript))) =
+            (element.is("response", SASL_NS), &mut self.exchange)
+        {
+            transcript.said.extend(data);
+        }
+    }
+
+    /// Gives an event and the server's answers to what it leads to. True: what was read is dropped.
+    fn give(&mut self, event: Event) -> bool {
+        let mut event = Some(event);
+        let mut drop_read = false;
+        while let Some(now) = event.take() {
+            let mut out = Vec::new();
+            let next = self.negotiation.on(now, &mut out);
+            self.hear(&out);
+            event = match next {
+                Next::Read => None,
+                Next::Restart => {
+                    self.restart();
+                    None
+                }
+                Next::StartTls => {
+                    assert!(!self.encrypted && self.starttls != StartTls::Absent);
+                    drop_read = true;
+                    let event = self.answer("encrypted", Event::Encrypted);
+                    self.encrypted |= matches!(event, Event::Encrypted);
+                    Some(event)
+                }
+                Next::Bound(jid, mechanism) => {
+                    let login = self.login.as_ref().map(|(user, how)| (user.as_str(), *how));
+                    assert_eq!(login, Some((jid.bare_str(), mechanism)), "no such login");
+                    assert!(self.reopened && jid.is_full());
+                    self.bound = true;
+                    self.over = true;
+                    None
+                }
+                Next::End | Next::Refused(_) => {
+                    self.over = true;
+                    None
+                }
+                question => Some(self.asked(question)),
+            };
+        }
+        drop_read
+    }
+
+    fn restart(&mut self) {
+        self.framer.restart();
+        self.client.restart();
+        self.reopened = false;
+    }
+
+    /// What the server answers to a question of the negotiation.
+    fn asked(&mut self, question: Next) -> Event {
+        let refused = |condition| StanzaError::new(condition);
+        match question {
+            Next::Lookup(jid) => {
+                assert_eq!(Some(jid.domain()), self.negotiation.domain(), "{jid}");
+                assert!(jid.is_bare() && self.login.is_none());
+                let stored = self.find(&jid).map(|user| user.stored.clone());
+                let unknown = Unknown::new(&[7; 32], jid.as_str(), ROUNDS);
+                self.claimed = Some(jid);
+                self.answer("found", Event::Found(Some((stored, unknown))))
+            }
+            Next::Derive(work) => self.answer("derived", Event::Derived(Some(work.run()))),
+            Next::Bind(user, wish) => {
+                let login = self.login.as_ref().map(|(jid, _)| jid);
+                assert_eq!(login, Some(&user), "a resource for somebody else");
+                assert!(self.reopened, "a resource in the stream of the login");
+                let outcome = match wish.as_deref() {
+                    Some("taken") => Err(refused(Condition::Conflict)),
+                    wish => user
+                        .with_resource(wish.unwrap_or("made"))
+                        .map_err(|_| refused(Condition::BadRequest)),
+                };
+                self.answer("resource", Event::Resource(outcome))
+            }
+            Next::Register(account) => {
+                let outcome = self.register(&account);
+                self.answer("registered", Event::Registered(outcome))
+            }
+            Next::ShowInvite(domain, token) => {
+                assert_eq!(Some(domain.as_str()), self.negotiation.domain());
+                let outcome = match token.expose() {
+                    b"good" => Ok("id".to_owned()),
+                    _ => Err(refused(Condition::ItemNotFound)),
+                };
+                self.answer("shown", Event::Shown(outcome))
+            }
+            _ => panic!("no question"),
+        }
+    }
+
+    /// The right answer, unless another is to be given in its place.
+    fn answer(&mut self, name: &str, right: Event) -> Event {
+        let wrong = self.swap.take();
+        let wrong = wrong.and_then(|wrong| event(&wrong, Some(name)));
+        if wrong.is_some() {
+            // Nothing that is asked for and not given may open anything.
+            self.claimed = None;
+        }
+        wrong.unwrap_or(right)
+    }
+
+    fn register(&mut self, account: &NewAccount) -> Result<(), StanzaError> {
+        let domain = self.negotiation.domain().unwrap_or_default().to_owned();
+        let mode = DOMAINS.iter().find(|(name, _)| *name == domain);
+        let mode = mode.map_or(Registration::Closed, |(_, mode)| *mode);
+        assert_eq!(account.user.domain(), domain, "at another domain");
+        assert!(self.login.is_none() && self.registered == 0);
+        assert!(self.encrypted || self.registers_in_clear, "in clear text");
+        assert_ne!(mode, Registration::Closed);
+        assert!(mode == Registration::Open || account.invite.is_some());
+        let refused = |condition| Err(StanzaError::new(condition));
+        if self.find(&account.user).is_some() {
+            return refused(Condition::Conflict);
+        }
+        let password = String::from_utf8_lossy(account.password.expose()).into_owned();
+        let Some(user) = user(account.user.clone(), &password) else {
+            return refused(Condition::NotAcceptable);
+        };
+        if self.swap.is_none() {
+            self.users.push(user);
+            self.registered += 1;
+        }
+        Ok(())
+    }
+
+    /// What the server says: whole frames of a stream, and nothing that was not earned.
+    fn hear(&mut self, out: &[u8]) {
+        let text = String::from_utf8_lossy(out);
+        let mut input = out;
+        loop {
+            match self.client.next(&mut input) {
+                Ok(None) => break,
+                Ok(Some(Frame::Header(header))) => {
+                    let from = header.from.as_deref().unwrap_or_default();
+                    assert!(DOMAINS.iter().any(|(name, _)| *name == from), "{text}");
+                    assert!(header.id.as_ref().is_some_and(|id| id.len() == 32));
+                    self.client_header = header;
+                }
+                Ok(Some(Frame::Stanza(raw))) => {
+                    let Header { ns, prefixes, .. } = &self.client_header;
+                    match Element::parse(&raw.bytes, ns, prefixes) {
+                        Ok(element) => self.hear_element(&element),
+                        Err(error) => panic!("{error}: {text}"),
+                    }
+                }
+                Ok(Some(Frame::End | Frame::Whitespace)) => {}
+                Err(error) => panic!("{error}: {text}"),
+            }
+        }
+        assert_eq!(self.client.buffered(), 0, "half a frame: {text}");
+    }
+
+    fn hear_element(&mut self, element: &Element) {
+        let data = || STANDARD.decode(element.text().as_ref()).expect("base64");
+        match (element.name(), element.ns()) {
+            ("challenge", SASL_NS) => {
+                let (_, transcript) = self.exchange.as_mut().expect("an exchange");
+                transcript
+                    .challenges
+                    .extend(Some(data()).filter(|data| !data.is_empty()));
+            }
+            ("success", SASL_NS) => {
+                let (mechanism, transcript) = self.exchange.take().expect("an exchange");
+                let user = self.claimed.take().expect("somebody was looked up");
+                let known = self.find(&user).expect("a user");
+                let owed = transcript.proves(mechanism, &known.password);
+                let owed = owed.expect("a session without a proof");
+                assert_eq!(data(), owed.unwrap_or_default(), "the server's signature");
+                let hidden = self.starttls != StartTls::Required && !mechanism.shows_password();
+                assert!(self.encrypted || hidden, "{mechanism:?} in clear text");
+                assert!(self.login.is_none(), "a second login");
+                self.login = Some((user, mechanism));
+            }
+            ("failure", _) => {
+                self.exchange = None;
+                self.failures += 1;
+            }
+            ("iq", _) if element.attr("type") == Some("error") => self.failures += 1,
+            _ => {}
+        }
+        assert!(self.failures <= MAX_FAILURES, "another try");
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = Vec::new();
+    escape_attr(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
+}
