@@ -8,7 +8,9 @@ use stanzad::jid::Jid;
 use stanzad::stanza::{Condition, Stanza, StanzaError};
 use stanzad::xml::{Element, Frame, Framer, Header, Limits};
 
-use crate::fuzz::oracle::{End, OPEN, Tree, compare, compare_headers, ours, read_alone, theirs};
+use crate::fuzz::oracle::{
+    End, OPEN, Tree, compare, compare_cuts, compare_headers, ours, read_alone, theirs,
+};
 
 /// Character data as it may be written.
 fn text() -> impl Strategy<Value = String> {
@@ -218,6 +220,7 @@ proptest! {
         let stream = format!("{OPEN}{body}</stream:stream>").into_bytes();
         prop_assert_eq!(ours(&stream, &cuts).1, End::Closed, "{}", body);
         compare(&stream, &cuts);
+        compare_cuts(&stream);
     }
 
     #[test]
@@ -269,6 +272,7 @@ fn a_prefix_without_a_namespace_is_refused_when_its_element_is_complete() {
     ] {
         let stream = [OPEN.as_bytes(), body.as_bytes()].concat();
         compare(&stream, &[]);
+        compare_cuts(&stream);
         let complete = !matches!(ours(&stream, &[]), (_, End::Open));
         assert_eq!(complete, body != "<a xmlns:p=''>", "{body}");
     }
@@ -284,7 +288,9 @@ proptest! {
         cuts in cuts(),
     ) {
         let body = mutate(body.into_bytes(), &mutations);
-        compare(&[OPEN.as_bytes(), &body].concat(), &cuts);
+        let stream = [OPEN.as_bytes(), &body].concat();
+        compare(&stream, &cuts);
+        compare_cuts(&stream);
     }
 
     #[test]

@@ -232,7 +232,14 @@ pub fn compare(stream: &[u8], cuts: &[usize]) {
         (End::Open, their_end) if is_prefix_fault(&their_end) => {}
         (our_end, their_end) => panic!("{text}\nours {our_end:?}\ntheirs {their_end:?}"),
     }
-    // However it is cut, it is the same; of two faults in one run of text either may be told.
+}
+
+/// However a stream is cut, it is the same; of two faults in one run of text either may be told.
+///
+/// # Panics
+/// When it is another one.
+pub fn compare_cuts(stream: &[u8]) {
+    let text = String::from_utf8_lossy(stream);
     for cuts in [&[1][..], &[3, 1, 64]] {
         let ((trees, end), (whole_trees, whole_end)) = (ours(stream, cuts), ours(stream, &[]));
         assert_eq!(trees, whole_trees, "{text}");
