@@ -307,6 +307,8 @@ fn limits(global: &Chain<'_>) -> Limits {
         max_sessions_per_user: count(global, &table::MAX_SESSIONS_PER_USER),
         outbox_size: count(global, &table::OUTBOX_SIZE),
         outbox_stall: seconds(global, &table::OUTBOX_STALL),
+        sm_unacked_max: count(global, &table::SM_UNACKED_MAX),
+        sm_ack_time: seconds(global, &table::SM_ACK_TIME),
         offline_max_messages: global.number(&table::OFFLINE_MAX_MESSAGES),
         offline_max_bytes: global.number(&table::OFFLINE_MAX_BYTES),
         offline_expiration: seconds_or_never(global, &table::OFFLINE_EXPIRATION),

@@ -286,6 +286,10 @@ pub struct Limits {
     pub outbox_size: usize,
     /// How long an outbox may stay full.
     pub outbox_stall: Duration,
+    /// Stanzas that a client may leave unacknowledged.
+    pub sm_unacked_max: usize,
+    /// How long a client may take to answer a request to acknowledge.
+    pub sm_ack_time: Duration,
     /// Messages kept for one user.
     pub offline_max_messages: u64,
     /// Bytes of messages kept for one user.

@@ -194,6 +194,10 @@ options! {
         "Bytes that may wait to be written to one session.";
     OUTBOX_STALL: "outbox_stall", Kind::Number(Unit::Seconds, 1, 3600), GLOBAL, Some("30"), Restart, "0.1",
         "Seconds that an outbox may stay full before its session is closed.";
+    SM_UNACKED_MAX: "sm_unacked_max", Kind::Number(Unit::Count, 10, 100_000), GLOBAL, Some("500"), Live, "0.1",
+        "Stanzas that a client may leave unacknowledged (XEP-0198) before messages for it are kept instead. One that stays there for `outbox_stall` seconds without acknowledging anything is closed. `outbox_size` bounds their bytes likewise.";
+    SM_ACK_TIME: "sm_ack_time", Kind::Number(Unit::Seconds, 1, 3600), GLOBAL, Some("60"), Live, "0.1",
+        "Seconds within which a client answers a request to acknowledge; after that its connection is taken to be dead.";
     OFFLINE_MAX_MESSAGES: "offline_max_messages", Kind::Number(Unit::Count, 0, 10_000_000), GLOBAL, Some("1000"), Live, "0.1",
         "How many messages are kept for a user who is away. 0: none.";
     OFFLINE_MAX_BYTES: "offline_max_bytes", Kind::Number(Unit::Bytes, 0, 4096 * MIB), GLOBAL, Some("16777216"), Live, "0.1",

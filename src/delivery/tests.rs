@@ -267,7 +267,7 @@ fn an_insured_message_is_safe_before_it_is_written_and_comes_once() {
         else {
             panic!("juliet is online");
         };
-        assert_eq!(outbox.poll_written(at, Waker::noop()), Progress::Waits);
+        assert_eq!(outbox.poll_safe(at, Waker::noop()), Progress::Waits);
         let insured = stage.delivery.insure(&account, &outbox).unwrap();
         assert!(matches!(insured.await.unwrap(), Ok(Safe::Now)));
         stage.leave(&juliet);

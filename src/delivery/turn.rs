@@ -354,7 +354,7 @@ fn note(delivery: &Rc<Delivery>, account: &Arc<Account>, entries: Vec<Entry>, id
                 match outbox.insured(at, row) {
                     Insured::Waits => {}
                     Insured::Ended if state.unsent_is_stored(&outbox, at) => unsent.push(row),
-                    Insured::Ended | Insured::Written => late.push(row),
+                    Insured::Ended | Insured::Safe => late.push(row),
                 }
             }
         }

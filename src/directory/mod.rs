@@ -14,7 +14,10 @@ mod told;
 
 pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, TurnWork, Work};
 pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
-pub use outbox::{Closing, Drained, Insured, Item, Numbered, Outbox, Progress, Pushed, Written};
+pub use outbox::{
+    AckLimits, AckTooHigh, Acked, Closing, Drained, Insured, Item, Numbered, Outbox, Progress,
+    Pushed, Unacked, Written,
+};
 pub use told::{DIRECTED_MAX, Told, Turned};
 
 use std::collections::HashMap;

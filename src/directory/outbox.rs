@@ -1,14 +1,23 @@
 //! What waits to be written to one session: bounded in bytes, filled by anybody, emptied by its session.
+//!
+//! A stanza is *safe* when it has been written or, once the peer acknowledges ([`Outbox::enable_acks`]), when it has been
+//! acknowledged. Until then the outbox keeps it: whoever waits for it may want it in the spool, and what an ended session
+//! leaves goes on to another.
+
+mod acks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+
+pub use acks::{AckLimits, AckTooHigh, Acked, Unacked};
 
 use crate::limit::{Charge, Memory};
 use crate::stanza::{Kind, Stanza};
+use acks::Acks;
 
 /// What an entry costs beside its bytes.
 const ITEM_OVERHEAD: usize = 128;
@@ -21,7 +30,7 @@ const PRESENCE_SLACK: usize = 2;
 pub struct Item {
     /// The stanza, addressed.
     pub stanza: Stanza,
-    /// The spool row that holds it too, deleted once it is written.
+    /// The spool row that holds it too, deleted once it is safe.
     pub row: Option<i64>,
 }
 
@@ -45,7 +54,7 @@ pub enum Closing {
     Memory,
 }
 
-/// Where a stanza stands in an outbox: [`Outbox::is_written`] says when it has been written.
+/// Where a stanza stands in an outbox: [`Outbox::is_safe`] says when the recipient has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Written(pub u64);
 
@@ -64,11 +73,11 @@ pub enum Pushed {
 /// How a stanza in an outbox stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It has been written.
-    Written,
+    /// It has been written, or acknowledged where the peer acknowledges.
+    Safe,
     /// It waits.
     Waits,
-    /// The session has ended without writing it: it went on to another resource or to the spool.
+    /// The session has ended before that: it went on to another resource or to the spool.
     Ended,
 }
 
@@ -79,18 +88,19 @@ pub type Drained = Arc<Vec<Numbered>>;
 /// What became of a waiting message while it was being stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Insured {
-    /// It still waits; the row is deleted when it is written.
+    /// It still waits; the row is deleted when it is safe.
     Waits,
-    /// It has been written: the row is not needed.
-    Written,
-    /// The session has ended without writing it.
+    /// It has been written or acknowledged: the row is not needed.
+    Safe,
+    /// The session has ended before that.
     Ended,
 }
 
 /// The queue between senders and one session. Shared by all workers.
 pub struct Outbox {
     state: Mutex<State>,
-    written: AtomicU64,
+    /// The last place up to which everything is safe.
+    safe: AtomicU64,
     bytes: AtomicUsize,
     /// Bytes that the session has read and not handled yet.
     held: AtomicUsize,
@@ -103,9 +113,14 @@ struct State {
     underway: Option<Drained>,
     /// What it costs.
     underway_bytes: usize,
-    /// What waits, what is under way, what is held.
+    /// Once the peer acknowledges: what it was sent and has not acknowledged, newer than what is under way, older than the
+    /// queue.
+    acks: Option<Box<Acks>>,
+    /// The last place that was drained.
+    drained: u64,
+    /// What waits, what is under way, what is unacknowledged, what is held.
     charge: Charge,
-    /// Spool rows of stanzas that are not written yet, by place.
+    /// Spool rows of stanzas that are not safe yet, by place.
     rows: BTreeMap<u64, i64>,
     pushed: u64,
     waker: Option<Waker>,
@@ -123,14 +138,15 @@ impl Outbox {
     pub fn new(limit: usize, memory: &Arc<Memory>) -> Outbox {
         Outbox {
             state: Mutex::new(State::new(memory.charge())),
-            written: AtomicU64::new(0),
+            safe: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             limit,
         }
     }
 
-    /// All that the server keeps for this session, in bytes: what waits, what is being written, what is held.
+    /// All that the server keeps for this session, in bytes: what waits, what is being written, what is unacknowledged,
+    /// what is held.
     #[must_use]
     pub fn kept(&self) -> usize {
         self.state.lock().charge.bytes()
@@ -146,8 +162,11 @@ impl Outbox {
     /// Called under the mutex by whoever has changed what is kept.
     fn recharge(&self, state: &mut State) {
         let held = self.held.load(Ordering::Relaxed);
+        let unacked = state.acks.as_ref().map_or(0, |acks| acks.bytes());
         let kept = self.bytes().saturating_add(state.underway_bytes);
-        state.charge.set(kept.saturating_add(held));
+        state
+            .charge
+            .set(kept.saturating_add(unacked).saturating_add(held));
     }
 
     fn set_bytes(&self, state: &mut State, bytes: usize) {
@@ -175,10 +194,11 @@ impl Outbox {
             return Pushed::Closed(item);
         }
         let bytes = self.bytes();
-        if bytes.saturating_add(size) > self.limit || state.overflowed {
+        let owes = item.stanza.kind() == Kind::Message && state.unacked() >= Unacked::TooMuch;
+        if bytes.saturating_add(size) > self.limit || state.overflowed || owes {
             if item.stanza.kind() != Kind::Presence {
                 // A lone stanza larger than the whole outbox still goes to a session that is idle.
-                if !state.queue.is_empty() || state.overflowed {
+                if !state.queue.is_empty() || state.overflowed || owes {
                     // The session counts the time from now on.
                     let first = state.overflow(item.stanza.kind());
                     let waker = state.waker.take_if(|_| first);
@@ -243,11 +263,16 @@ impl Outbox {
             taken = taken.saturating_add(cost(&numbered.1));
             stanzas.push(numbered);
         }
-        state.underway_bytes = taken;
         self.bytes
             .store(self.bytes().saturating_sub(taken), Ordering::Relaxed);
+        state.drained = stanzas.last().map_or(state.drained, |(at, _)| at.0);
         let drained = Arc::new(stanzas);
-        state.underway = Some(drained.clone());
+        if let Some(acks) = &mut state.acks {
+            acks.note_sent(&drained, taken);
+        } else {
+            state.underway_bytes = taken;
+            state.underway = Some(drained.clone());
+        }
         Some(drained)
     }
 
@@ -270,23 +295,36 @@ impl Outbox {
     #[must_use]
     pub fn written(&self, upto: Written) -> Vec<i64> {
         let mut state = self.state.lock();
-        // Under the mutex, so that a row noted by `insured` is seen either there or here.
-        self.written.store(upto.0, Ordering::Release);
         // A session drains again only when everything drained before has been written.
         state.underway = None;
         state.underway_bytes = 0;
         self.recharge(&mut state);
+        let safe = match &state.acks {
+            // What is counted is safe when it is acknowledged.
+            Some(acks) => upto.0.min(acks.from),
+            None => upto.0,
+        };
+        self.make_safe(state, safe)
+    }
+
+    /// Everything up to `upto` is safe.
+    fn make_safe(&self, mut state: MutexGuard<'_, State>, upto: u64) -> Vec<i64> {
+        if upto <= self.safe.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        // Under the mutex, so that a row noted by `insured` is seen either there or here.
+        self.safe.store(upto, Ordering::Release);
         let rows = if state.rows.is_empty() {
             Vec::new()
         } else {
-            let later = state.rows.split_off(&upto.0.saturating_add(1));
+            let later = state.rows.split_off(&upto.saturating_add(1));
             let done = std::mem::replace(&mut state.rows, later);
             done.into_values().collect()
         };
         if !state.waiters.is_empty() {
             let (due, rest) = std::mem::take(&mut state.waiters)
                 .into_iter()
-                .partition::<Vec<_>, _>(|(at, _)| *at <= upto.0);
+                .partition::<Vec<_>, _>(|(at, _)| *at <= upto);
             state.waiters = rest;
             drop(state);
             for (_, waker) in due {
@@ -294,6 +332,41 @@ impl Outbox {
             }
         }
         rows
+    }
+
+    /// For the session: its peer acknowledges from here on. Stanzas drained after this are kept until then.
+    pub fn enable_acks(&self, limits: AckLimits) {
+        let mut state = self.state.lock();
+        let from = state.drained;
+        state.acks = Some(Box::new(Acks::new(from, limits)));
+    }
+
+    /// For the session: its peer has handled `h` stanzas since acknowledgements were enabled.
+    ///
+    /// # Errors
+    /// More than were sent; nothing is changed.
+    pub fn ack(&self, h: u32) -> Result<Acked, AckTooHigh> {
+        let mut state = self.state.lock();
+        let Some(acks) = &mut state.acks else {
+            return Err(AckTooHigh { h, sent: 0 });
+        };
+        let (count, last) = acks.ack(h)?;
+        let left = acks.level();
+        self.recharge(&mut state);
+        let rows = last.map_or_else(Vec::new, |last| self.make_safe(state, last.0));
+        Ok(Acked { count, left, rows })
+    }
+
+    /// The place of the last stanza that was put here.
+    #[must_use]
+    pub fn last(&self) -> Written {
+        Written(self.state.lock().pushed)
+    }
+
+    /// How much is unacknowledged.
+    #[must_use]
+    pub fn unacked(&self) -> Unacked {
+        self.state.lock().unacked()
     }
 
     /// Adds an answer to something that the session itself asked, whatever the limit: it reads nothing more while its
@@ -311,21 +384,21 @@ impl Outbox {
         state.queue.push_back((at, stanza));
     }
 
-    /// Whether the stanza at `at` has been written.
+    /// Whether the stanza at `at` is safe.
     #[must_use]
-    pub fn is_written(&self, at: Written) -> bool {
-        self.written.load(Ordering::Acquire) >= at.0
+    pub fn is_safe(&self, at: Written) -> bool {
+        self.safe.load(Ordering::Acquire) >= at.0
     }
 
     /// How the stanza at `at` stands; wakes `waker` when that changes.
     #[must_use]
-    pub fn poll_written(&self, at: Written, waker: &Waker) -> Progress {
-        if self.is_written(at) {
-            return Progress::Written;
+    pub fn poll_safe(&self, at: Written, waker: &Waker) -> Progress {
+        if self.is_safe(at) {
+            return Progress::Safe;
         }
         let mut state = self.state.lock();
-        if self.is_written(at) {
-            return Progress::Written;
+        if self.is_safe(at) {
+            return Progress::Safe;
         }
         if state.closed {
             return Progress::Ended;
@@ -336,12 +409,14 @@ impl Outbox {
         Progress::Waits
     }
 
-    /// Copies of the messages that wait and have no spool row yet, oldest first.
+    /// Copies of the messages that are not safe and have no spool row yet, oldest first.
     #[must_use]
     pub fn uninsured(&self) -> Vec<Numbered> {
         let state = self.state.lock();
         let underway = state.underway.iter().flat_map(|drained| drained.iter());
+        let unacked = state.acks.iter().flat_map(|acks| acks.iter());
         underway
+            .chain(unacked)
             .chain(&state.queue)
             .filter(|(at, stanza)| {
                 stanza.kind() == Kind::Message && !state.rows.contains_key(&at.0)
@@ -354,8 +429,8 @@ impl Outbox {
     #[must_use]
     pub fn insured(&self, at: Written, row: i64) -> Insured {
         let mut state = self.state.lock();
-        if self.is_written(at) {
-            return Insured::Written;
+        if self.is_safe(at) {
+            return Insured::Safe;
         }
         if state.closed {
             return Insured::Ended;
@@ -364,13 +439,14 @@ impl Outbox {
         Insured::Waits
     }
 
-    /// The session has ended and the outbox takes no more. Returns what was not written, in order, with the spool rows
+    /// The session has ended and the outbox takes no more. Returns what was not safe, in order, with the spool rows
     /// that hold it.
     #[must_use]
     pub fn finish(&self) -> Vec<(Numbered, Option<i64>)> {
         let mut state = self.state.lock();
         state.closed = true;
         state.underway_bytes = 0;
+        let unacked = state.acks.as_mut().map(|acks| acks.take());
         self.held.store(0, Ordering::Relaxed);
         self.set_bytes(&mut state, 0);
         let waiters = std::mem::take(&mut state.waiters);
@@ -384,6 +460,7 @@ impl Outbox {
         underway
             .iter()
             .flat_map(|drained| drained.iter().cloned())
+            .chain(unacked.into_iter().flatten())
             .chain(queue)
             .map(|(at, stanza)| {
                 let row = rows.remove(&at.0);
@@ -398,11 +475,13 @@ impl Outbox {
         self.state.lock().overflowed
     }
 
-    /// Like [`Outbox::overflowed`], with a number that is another for each time: the session asks once for each.
+    /// Like [`Outbox::overflowed`], with a number that is another for each time: the session asks once for each, when its
+    /// peer has acknowledged enough for there to be room.
     #[must_use]
     pub fn overflow(&self) -> Option<u64> {
         let state = self.state.lock();
-        state.overflowed.then_some(state.overflows)
+        let room = state.overflowed && state.unacked() <= Unacked::Little;
+        room.then_some(state.overflows)
     }
 
     /// The flush has caught up: new messages may come directly again.
@@ -421,6 +500,8 @@ impl State {
             queue: VecDeque::new(),
             underway: None,
             underway_bytes: 0,
+            acks: None,
+            drained: 0,
             charge,
             rows: BTreeMap::new(),
             pushed: 0,
@@ -431,6 +512,11 @@ impl State {
             overflowed: false,
             overflows: 0,
         }
+    }
+
+    fn unacked(&self) -> Unacked {
+        let acks = self.acks.as_ref();
+        acks.map_or(Unacked::Nothing, |acks| acks.level())
     }
 
     /// Whether it has just begun.

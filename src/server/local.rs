@@ -10,7 +10,7 @@ use super::Common;
 use super::host::Host;
 use crate::config::{Config, PeerSettings};
 use crate::delivery::{Delivery, LocalRosters, Settings};
-use crate::directory::About;
+use crate::directory::{About, AckLimits};
 use crate::hook::{Band, Bus, POINTS, Point};
 use crate::listener::{Accepted, Serve};
 use crate::net::{Charge, Timers, Turnstile};
@@ -18,7 +18,7 @@ use crate::observe::Activity;
 use crate::router::{Router, SendQueue};
 use crate::script::{self, Engine};
 use crate::services::{self, StreamFeatures};
-use crate::session::{self, Buffers, Login, LoginParts, LoginRules, Session, Shared};
+use crate::session::{self, Buffers, Login, LoginParts, LoginRules, Session, Shared, SmRules};
 use crate::store::spool::Quota;
 use crate::stream::{self, AcceptContext};
 
@@ -94,6 +94,7 @@ impl Local {
             buffers: Rc::new(Buffers::default()),
             stanzas_per_turn: now.limits().max_stanzas_per_turn,
             outbox_stall: now.limits().outbox_stall,
+            sm: Box::new(move || sm_rules(&config())),
         });
         Local {
             common,
@@ -161,6 +162,17 @@ fn settings(config: &Config) -> Settings {
         },
         outbox_bytes: limits.outbox_size,
         sessions_per_user: limits.max_sessions_per_user,
+    }
+}
+
+fn sm_rules(config: &Config) -> SmRules {
+    let limits = config.limits();
+    SmRules {
+        unacked: AckLimits {
+            stanzas: limits.sm_unacked_max,
+            bytes: limits.outbox_size,
+        },
+        ack_time: limits.sm_ack_time,
     }
 }
 

@@ -7,11 +7,13 @@
 mod buffers;
 mod login;
 mod receipts;
+mod sm;
 mod turn;
 mod write;
 
 pub use buffers::Buffers;
 pub use login::{Login, LoginParts, LoginRules};
+pub use sm::SmRules;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -23,16 +25,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::config::PeerSettings;
-use crate::directory::{Closing, Outbox, Told};
+use crate::directory::{AckTooHigh, Closing, Outbox, Told};
 use crate::hook::{Outbox as _, Peer, PeerKind, Point};
 use crate::jid::Jid;
 use crate::net::tls::Tls;
 use crate::net::{Deadline, Timers};
 use crate::router::{Parked, Router, SendQueue};
-use crate::stanza::Stanza;
-use crate::stream::{Bound, StreamCondition, stream_error_bytes};
+use crate::stream::{Bound, StreamCondition, stream_error_bytes, too_high_bytes};
 use crate::xml::{Framer, Header};
 use receipts::Receipts;
+use sm::Sm;
+use turn::Held;
 use write::Writing;
 
 /// How long a closing stream may take to be written and shut down.
@@ -59,6 +62,8 @@ pub struct Shared {
     pub stanzas_per_turn: usize,
     /// How long an outbox may stay full.
     pub outbox_stall: Duration,
+    /// What the configuration says of stream management now.
+    pub sm: Box<dyn Fn() -> SmRules>,
 }
 
 /// A bound session's registration in the directory.
@@ -80,6 +85,8 @@ enum End {
     ByPeer,
     /// With a stream error to the peer.
     Error(StreamCondition, Option<&'static str>),
+    /// The peer acknowledges what it was not sent.
+    TooHigh(AckTooHigh),
     /// The operator ends it: a stream error with this text.
     Kicked(Arc<str>),
     /// The socket failed: there is nobody to tell.
@@ -100,8 +107,10 @@ pub struct Session {
     /// Reading stopped because too much waits: nothing wakes the session for its socket until it is tried again.
     paused: bool,
     parked: Option<Parked>,
-    held: VecDeque<Stanza>,
+    held: VecDeque<Held>,
     receipts: Receipts,
+    /// From `<enable/>` on.
+    sm: Option<Box<Sm>>,
     writing: Writing,
     deadline: Deadline,
     read_at_ms: u64,
@@ -181,6 +190,7 @@ impl Session {
             parked: None,
             held: VecDeque::new(),
             receipts: Receipts::default(),
+            sm: None,
             writing: Writing::default(),
             deadline,
             read_at_ms,
@@ -219,9 +229,10 @@ impl Session {
             End::Kicked(why) => {
                 stream_error_bytes(StreamCondition::PolicyViolation, Some(why), None)
             }
+            End::TooHigh(error) => too_high_bytes(error.h, error.sent),
             End::ByPeer | End::Broken => b"</stream:stream>".to_vec(),
         });
-        let says_why = matches!(end, End::Error(..) | End::Kicked(_));
+        let says_why = matches!(end, End::Error(..) | End::TooHigh(_) | End::Kicked(_));
         poll_fn(|cx| {
             if self.deadline.poll_at(cx, at_ms).is_ready() {
                 return Poll::Ready(false);

@@ -20,45 +20,82 @@ const WAITING_MAX: usize = 4096;
 /// One session's receipts.
 #[derive(Default)]
 pub(super) struct Receipts {
-    waiting: VecDeque<Receipt>,
+    waiting: VecDeque<Waiting>,
     /// How many receipts have been ready and forgotten.
     passed: u64,
+    /// The number of the last stanza that is safe with all before it, where they are counted.
+    handled: u64,
+    /// The number of a stanza cannot be told, because it cannot be said whether it is safe.
+    failed: bool,
     /// Answers, each with the number of receipts that must have passed before it leaves.
     gated: VecDeque<(u64, Stanza)>,
     /// Since when the first answer has waited.
     gated_since_ms: Option<u64>,
+    /// Since when the peer has waited to hear how much is handled.
+    asked_since_ms: Option<u64>,
+}
+
+/// A receipt, and the number of the last stanza that is handled when it is ready: receipts are in order.
+struct Waiting {
+    receipt: Receipt,
+    number: u64,
 }
 
 impl Receipts {
-    /// Notes the receipt of the stanza just routed.
-    pub(super) fn push(&mut self, receipt: Receipt) {
+    /// Notes the receipt of the stanza just routed, and its number (0: it is not counted).
+    pub(super) fn push(&mut self, receipt: Receipt, number: u64) {
         if matches!(receipt, Receipt::Ready | Receipt::Refused(_)) {
+            match self.waiting.back_mut() {
+                None => self.handled = number,
+                Some(last) => last.number = number,
+            }
             return;
         }
-        while let Some(Receipt::Written { outbox, at, .. }) = self.waiting.front()
-            && outbox.is_written(*at)
+        while let Some(Waiting {
+            receipt: Receipt::Written { outbox, at, .. },
+            ..
+        }) = self.waiting.front()
+            && outbox.is_safe(*at)
         {
             self.pop();
         }
         // Messages to one outbox are written in order: the last one speaks for all.
         if let Receipt::Written { outbox, at, .. } = &receipt
-            && let Some(Receipt::Written {
-                outbox: last,
-                at: last_at,
-                ..
+            && let Some(Waiting {
+                receipt:
+                    Receipt::Written {
+                        outbox: last,
+                        at: last_at,
+                        ..
+                    },
+                number: last_number,
             }) = self.waiting.back_mut()
             && Arc::ptr_eq(outbox, last)
             && self.gated.is_empty()
+            && self.asked_since_ms.is_none()
         {
             *last_at = *at;
+            *last_number = number;
             return;
         }
-        self.waiting.push_back(receipt);
+        self.waiting.push_back(Waiting { receipt, number });
     }
 
     fn pop(&mut self) {
-        self.waiting.pop_front();
+        if let Some(passed) = self.waiting.pop_front() {
+            self.handled = passed.number;
+        }
         self.passed = self.passed.saturating_add(1);
+    }
+
+    /// The number of the last stanza that is safe with all before it.
+    pub(super) fn handled(&self) -> u64 {
+        self.handled
+    }
+
+    /// Whether there was a stanza that can never be said to be safe: what is handled is not told any more.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Takes an answer that acknowledges everything before it. Gives it back when it may leave at once.
@@ -84,10 +121,24 @@ impl Receipts {
         self.waiting.len() > WAITING_MAX || self.gated.len() > WAITING_MAX
     }
 
-    /// When an answer will have waited long enough for its recipients.
+    /// Notes since when the peer has waited to hear how much is handled.
+    pub(super) fn asked(&mut self, since_ms: Option<u64>) {
+        self.asked_since_ms = since_ms;
+    }
+
+    /// Since when somebody has waited for the receipts.
+    fn wanted_since_ms(&self) -> Option<u64> {
+        [self.gated_since_ms, self.asked_since_ms]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When somebody will have waited long enough for the recipients.
     pub(super) fn insure_at_ms(&self) -> Option<u64> {
-        let written = matches!(self.waiting.front(), Some(Receipt::Written { .. }));
-        self.gated_since_ms
+        let first = self.waiting.front().map(|waiting| &waiting.receipt);
+        let written = matches!(first, Some(Receipt::Written { .. }));
+        self.wanted_since_ms()
             .filter(|_| written)
             .map(|since| since.saturating_add(INSURE_AFTER_MS))
     }
@@ -102,11 +153,11 @@ impl Receipts {
         let mut out = Vec::new();
         let mut failed = false;
         let due = self
-            .gated_since_ms
+            .wanted_since_ms()
             .is_some_and(|since| now_ms >= since.saturating_add(INSURE_AFTER_MS));
         // Nobody asks for it: it will be looked at when the next stanza comes.
-        let unasked = self.gated.is_empty() && self.waiting.len() == 1;
-        while let Some(receipt) = self.waiting.front_mut() {
+        let unasked = self.wanted_since_ms().is_none() && self.waiting.len() == 1;
+        while let Some(Waiting { receipt, .. }) = self.waiting.front_mut() {
             if unasked && matches!(receipt, Receipt::Written { .. }) {
                 break;
             }
@@ -120,6 +171,7 @@ impl Receipts {
                 }
                 Look::Failed => {
                     failed = true;
+                    self.failed = true;
                     self.pop();
                 }
             }
@@ -176,8 +228,8 @@ fn look(receipt: &mut Receipt, cx: &mut Context<'_>, delivery: &Rc<Delivery>, du
             account,
             outbox,
             at,
-        } => match outbox.poll_written(*at, cx.waker()) {
-            Progress::Written => Look::Ready,
+        } => match outbox.poll_safe(*at, cx.waker()) {
+            Progress::Safe => Look::Ready,
             Progress::Waits if !due => Look::Waits,
             // The account's turn knows: it stores what still waits, and what a session left behind it stored before.
             Progress::Waits | Progress::Ended => delivery

@@ -6,11 +6,30 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{CLOSE_TIME, End, HELD_MAX, Session};
+use crate::delivery::Receipt;
 use crate::directory::Closing;
 use crate::router::{Outcome, Parked, Routed};
 use crate::stanza::{Address, Kind, ParseError, Stanza};
 use crate::stream::StreamCondition;
+use crate::stream::sm::{Managed, Management};
 use crate::xml::{Frame, Raw};
+
+/// A stanza that was read behind one whose hook waits.
+pub(super) enum Held {
+    /// To be routed.
+    Stanza(Stanza),
+    /// No stanza that can be routed; this answers it, if anything does.
+    Refused(Option<Box<Stanza>>),
+}
+
+impl Held {
+    fn size(&self) -> usize {
+        match self {
+            Held::Stanza(stanza) => stanza.size(),
+            Held::Refused(answer) => answer.as_ref().map_or(0, |answer| answer.size()),
+        }
+    }
+}
 
 impl Session {
     pub(super) fn turn(&mut self, cx: &mut Context<'_>) {
@@ -41,7 +60,7 @@ impl Session {
 
     /// Read and not routed yet: part of a stanza, whole ones behind it, those that wait for a script.
     fn held_bytes(&self) -> usize {
-        let held = self.held.iter().map(Stanza::size);
+        let held = self.held.iter().map(Held::size);
         held.fold(self.framer.buffered(), usize::saturating_add)
             .saturating_add(self.leftover.len())
     }
@@ -58,9 +77,12 @@ impl Session {
             self.settle(routed);
             while self.parked.is_none()
                 && !self.is_leaving()
-                && let Some(stanza) = self.held.pop_front()
+                && let Some(held) = self.held.pop_front()
             {
-                self.route(stanza);
+                match held {
+                    Held::Stanza(stanza) => self.route(stanza),
+                    Held::Refused(answer) => self.refuse(answer),
+                }
             }
             if self.held.is_empty() {
                 // An idle session keeps no room for what is rare.
@@ -77,6 +99,7 @@ impl Session {
         for stanza in ready {
             self.outbox.push_answer(stanza);
         }
+        self.tell_handled(now_ms);
     }
 
     /// Reads and routes, at most so many stanzas, and nothing while answers of its own crowd the outbox.
@@ -166,9 +189,15 @@ impl Session {
     fn take_stanza(&mut self, raw: &Raw) {
         match Stanza::from_raw(raw, &self.header) {
             Ok(stanza) => self.admit(stanza),
-            Err(ParseError::NotStanza(_)) => {
-                self.end = Some(End::Error(StreamCondition::UnsupportedStanzaType, None));
-            }
+            Err(ParseError::NotStanza(element)) => match Management::read(&element) {
+                Managed::Yes(said) => self.manage(said),
+                Managed::Malformed => {
+                    self.end = Some(End::Error(StreamCondition::BadFormat, None));
+                }
+                Managed::No => {
+                    self.end = Some(End::Error(StreamCondition::UnsupportedStanzaType, None));
+                }
+            },
             Err(ParseError::Xml(error)) => {
                 let condition = StreamCondition::of(&error);
                 self.end = Some(End::Error(condition, error.application_condition()));
@@ -178,9 +207,15 @@ impl Session {
                 ..
             }) => self.end = Some(End::Error(StreamCondition::InvalidFrom, None)),
             Err(ParseError::BadAddress { reply, .. } | ParseError::BadStanza { reply, .. }) => {
-                if let Some(mut reply) = reply {
+                let mut reply = reply;
+                if let Some(reply) = &mut reply {
                     reply.set_to(Some(self.peer.jid.clone()));
-                    self.answer(*reply);
+                }
+                self.count_received();
+                if self.parked.is_some() {
+                    self.held.push_back(Held::Refused(reply));
+                } else {
+                    self.refuse(reply);
                 }
             }
         }
@@ -197,10 +232,20 @@ impl Session {
             return;
         }
         stanza.set_from(Some(own.clone()));
+        self.count_received();
         if self.parked.is_some() {
-            self.held.push_back(stanza);
+            self.held.push_back(Held::Stanza(stanza));
         } else {
             self.route(stanza);
+        }
+    }
+
+    /// What could not be routed counts as handled: its sender has its error.
+    fn refuse(&mut self, answer: Option<Box<Stanza>>) {
+        let number = self.count_settled();
+        self.receipts.push(Receipt::Ready, number);
+        if let Some(answer) = answer {
+            self.answer(*answer);
         }
     }
 
@@ -212,9 +257,14 @@ impl Session {
     fn settle(&mut self, routed: Routed) {
         match routed {
             Routed::Done(Outcome { answers, receipt }) => {
-                self.receipts.push(receipt);
+                let number = self.count_settled();
+                self.receipts.push(receipt, number);
                 for answer in answers {
                     self.answer(answer);
+                }
+                if number > 0 {
+                    // Who asked behind this one hears of it before those behind it are routed.
+                    self.tell_handled(self.shared.timers.clock().monotonic_ms());
                 }
             }
             Routed::Wait(Parked { waiting, at }) => self.parked = Some(Parked { waiting, at }),
@@ -250,7 +300,8 @@ impl Session {
                 }
             }
             let taken = self.writing.fill(cx, &self.outbox, &self.shared.buffers);
-            if taken == 0 {
+            self.follow_up(taken);
+            if self.writing.is_idle() {
                 break;
             }
             let counters = self.shared.router.counters();
@@ -275,6 +326,7 @@ impl Session {
             let delivery = self.shared.router.delivery();
             delivery.delete_rows(&self.peer.jid, rows);
         }
+        self.said_all();
     }
 
     /// The next of: silence, an outbox that stays full, an answer that has waited for its recipients.
@@ -303,9 +355,14 @@ impl Session {
             self.end = Some(End::Error(StreamCondition::ConnectionTimeout, None));
             return;
         }
+        let manage_at = self.poll_management(now_ms);
+        if self.end.is_some() {
+            return;
+        }
         let next = [
             stall_at,
             idle_at,
+            manage_at,
             self.leave_by_ms,
             self.receipts.insure_at_ms(),
         ]
@@ -323,6 +380,6 @@ impl Session {
     }
 }
 
-fn after(since_ms: u64, time: Duration) -> u64 {
+pub(super) fn after(since_ms: u64, time: Duration) -> u64 {
     since_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }

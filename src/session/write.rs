@@ -26,6 +26,11 @@ impl Writing {
         !self.flushing
     }
 
+    /// The place of the last stanza that was taken and is not written yet.
+    pub(super) fn last(&self) -> Option<Written> {
+        self.last
+    }
+
     /// Adds bytes that are no stanza.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

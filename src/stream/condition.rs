@@ -1,9 +1,13 @@
 //! Stream errors (RFC 6120 §4.9).
 
+use super::sm::SM_NS;
 use crate::xml::{self, escape_text};
 
 /// The namespace of the application's own error elements (XEP-0205 §4).
 const APPLICATION_NS: &str = "urn:xmpp:errors";
+
+/// The namespace of the conditions.
+const STREAMS_NS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 
 macro_rules! conditions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -92,10 +96,10 @@ pub fn stream_error_bytes(
     text: Option<&str>,
     application: Option<&str>,
 ) -> Vec<u8> {
-    const NS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
-    let mut out = format!("<stream:error><{} xmlns='{NS}'/>", condition.name()).into_bytes();
+    let mut out =
+        format!("<stream:error><{} xmlns='{STREAMS_NS}'/>", condition.name()).into_bytes();
     if let Some(text) = text {
-        out.extend_from_slice(format!("<text xmlns='{NS}' xml:lang='en'>").as_bytes());
+        out.extend_from_slice(format!("<text xmlns='{STREAMS_NS}' xml:lang='en'>").as_bytes());
         escape_text(&mut out, text);
         out.extend_from_slice(b"</text>");
     }
@@ -104,6 +108,18 @@ pub fn stream_error_bytes(
     }
     out.extend_from_slice(b"</stream:error></stream:stream>");
     out
+}
+
+/// The same for a peer that acknowledges more than it was sent (XEP-0198 §4).
+#[must_use]
+pub fn too_high_bytes(h: u32, sent: u32) -> Vec<u8> {
+    format!(
+        "<stream:error><{} xmlns='{STREAMS_NS}'/>\
+         <handled-count-too-high xmlns='{SM_NS}' h='{h}' send-count='{sent}'/>\
+         </stream:error></stream:stream>",
+        StreamCondition::UndefinedCondition.name()
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]

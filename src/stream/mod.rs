@@ -9,9 +9,10 @@
 mod accept;
 mod condition;
 mod negotiate;
+pub mod sm;
 
 pub use accept::{
     AcceptContext, AcceptError, AuthFailure, Authenticate, Bound, LocalFuture, accept,
 };
-pub use condition::{StreamCondition, stream_error_bytes};
+pub use condition::{StreamCondition, stream_error_bytes, too_high_bytes};
 pub use negotiate::{Event, FailedLogin, Negotiation, NewAccount, Next, Refusal, Rules, StartTls};

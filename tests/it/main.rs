@@ -46,6 +46,7 @@ mod shim;
 mod stanza_errors;
 mod startup;
 mod stream_errors;
+mod stream_management;
 mod streams;
 mod subscriptions;
 mod tour;

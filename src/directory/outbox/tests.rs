@@ -93,3 +93,91 @@ fn presence_that_is_replaced_is_counted_as_what_replaced_it() {
     assert_eq!((outbox.bytes(), memory.used()), (0, 0));
     assert!(!outbox.is_crowded());
 }
+
+const LIMITS: AckLimits = AckLimits {
+    stanzas: 4,
+    bytes: 100_000,
+};
+
+fn push(outbox: &Outbox, row: Option<i64>) -> Written {
+    let mut item = message(10);
+    item.row = row;
+    match outbox.push(item) {
+        Pushed::At(at) => at,
+        _ => panic!("not taken"),
+    }
+}
+
+#[test]
+fn with_acknowledgements_a_stanza_is_safe_when_it_is_acknowledged() {
+    let memory = Arc::new(Memory::default());
+    let outbox = Outbox::new(100_000, &memory);
+    let before = push(&outbox, Some(1));
+    let drained = outbox.drain(1000, Waker::noop()).unwrap();
+    outbox.enable_acks(LIMITS);
+    let after = [push(&outbox, Some(2)), push(&outbox, None)];
+    // What was on its way when they were enabled is safe when it is written.
+    assert_eq!(outbox.written(drained[0].0), [1]);
+    assert!(outbox.is_safe(before));
+
+    assert_eq!(write(&outbox), 2);
+    assert!(!outbox.is_safe(after[0]));
+    assert!(memory.used() > 0, "it is kept");
+    assert_eq!(outbox.poll_safe(after[1], Waker::noop()), Progress::Waits);
+    let uninsured = outbox.uninsured();
+    assert_eq!(uninsured.len(), 1, "the other has a row");
+    assert_eq!(outbox.insured(after[1], 3), Insured::Waits);
+
+    let acked = outbox.ack(1).unwrap();
+    assert_eq!((acked.count, acked.rows), (1, vec![2]));
+    assert!(outbox.is_safe(after[0]) && !outbox.is_safe(after[1]));
+    assert_eq!(outbox.ack(3), Err(AckTooHigh { h: 3, sent: 2 }));
+    let acked = outbox.ack(2).unwrap();
+    assert_eq!((acked.left, acked.rows), (Unacked::Nothing, vec![3]));
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn an_ended_session_leaves_what_was_not_acknowledged_before_what_was_not_written() {
+    let memory = Arc::new(Memory::default());
+    let outbox = Outbox::new(100_000, &memory);
+    outbox.enable_acks(LIMITS);
+    let places = [push(&outbox, None), push(&outbox, Some(7))];
+    assert_eq!(write(&outbox), 2);
+    let waits = push(&outbox, None);
+    let left = outbox.finish();
+    let left: Vec<_> = left.into_iter().map(|((at, _), row)| (at, row)).collect();
+    assert_eq!(
+        left,
+        [(places[0], None), (places[1], Some(7)), (waits, None)]
+    );
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn t34_what_is_unacknowledged_is_bounded_and_there_is_room_again_at_half_of_it() {
+    let memory = Arc::new(Memory::default());
+    let outbox = Outbox::new(100_000, &memory);
+    outbox.enable_acks(LIMITS);
+    for _ in 0..4 {
+        push(&outbox, None);
+        write(&outbox);
+    }
+    assert_eq!(outbox.unacked(), Unacked::TooMuch);
+    assert!(matches!(outbox.push(message(10)), Pushed::Full(_)));
+    assert!(outbox.overflowed());
+    assert!(!outbox.is_crowded(), "its acknowledgements must be read");
+    let acked = outbox.ack(1).unwrap();
+    assert_eq!(acked.left, Unacked::Much);
+    assert_eq!(outbox.overflow(), None, "no room yet");
+    assert_eq!(outbox.ack(2).unwrap().left, Unacked::Little);
+    assert!(outbox.overflow().is_some());
+    outbox.caught_up();
+    push(&outbox, None);
+    // Answers to its own requests are no messages of others; still they have an end.
+    for _ in 0..5 {
+        outbox.push_answer(message(90_000).stanza);
+        write(&outbox);
+    }
+    assert_eq!(outbox.unacked(), Unacked::Hopeless);
+}

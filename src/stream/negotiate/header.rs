@@ -5,6 +5,7 @@ use crate::sasl::Mechanism;
 use crate::xml::{CLIENT_NS, Header, STREAM_NS, escape_attr};
 
 use super::{BIND_NS, Negotiation, Next, SASL_NS, StartTls, State, StreamCondition, TLS_NS};
+use crate::stream::sm::SM_NS;
 
 impl Negotiation {
     /// Judges the peer's header, answers with ours and the features.
@@ -111,7 +112,8 @@ impl Negotiation {
         let max_bytes = if self.user.is_some() {
             features.push_str(&format!(
                 "<bind xmlns='{BIND_NS}'/>\
-                 <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>{}",
+                 <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
+                 <sm xmlns='{SM_NS}'/>{}",
                 self.rules.after_login
             ));
             bound

@@ -6,6 +6,7 @@
 mod bind;
 mod header;
 mod login;
+mod manage;
 mod register;
 mod table;
 
@@ -296,6 +297,7 @@ impl Negotiation {
             (Answer::NoCompression, _) => self.no_compression(out),
             (Answer::Bind, _) => self.bind(element, out),
             (Answer::Register, _) => self.register(element, out),
+            (Answer::Manage, _) => self.manage(&element, out),
             (Answer::Refuse(condition), _) => {
                 self.refuse(condition, "an element that has no place here", out)
             }

@@ -1,5 +1,6 @@
 //! What every element means in every state of a negotiation: a closed table (T17).
 
+use crate::stream::sm::SM_NS;
 use crate::xml::Element;
 
 use super::{BIND_NS, COMPRESS_NS, PARS_NS, REGISTER_NS, SASL_NS, StreamCondition, TLS_NS};
@@ -29,6 +30,8 @@ pub(super) enum Kind {
     Bind,
     /// An iq about registration, or one that shows an invite.
     Register,
+    /// An element of stream management.
+    Manage,
     /// Any other message, presence or iq.
     Stanza,
     /// What no client stream has.
@@ -57,6 +60,7 @@ impl Kind {
                 Kind::Register
             }
             ("iq" | "message" | "presence", crate::xml::CLIENT_NS) => Kind::Stanza,
+            ("enable" | "resume" | "r" | "a", SM_NS) => Kind::Manage,
             _ => Kind::Unknown,
         }
     }
@@ -79,6 +83,8 @@ pub(super) enum Answer {
     Bind,
     /// Register an account, or say why not; the stream goes on.
     Register,
+    /// Resume an earlier stream, or say that stream management is not possible yet; the stream goes on.
+    Manage,
     /// Close the stream.
     Refuse(StreamCondition),
 }
@@ -98,6 +104,7 @@ pub(super) fn answer(place: Place, kind: Kind) -> Answer {
         }
         (Kind::Bind, Place::Authenticated) => Answer::Bind,
         (Kind::Register, Place::Clear | Place::Encrypted) => Answer::Register,
+        (Kind::Manage, Place::Authenticated) => Answer::Manage,
         (Kind::Unknown, _) => Answer::Refuse(StreamCondition::UnsupportedStanzaType),
         (
             Kind::StartTls
@@ -107,6 +114,7 @@ pub(super) fn answer(place: Place, kind: Kind) -> Answer {
             | Kind::Compress
             | Kind::Bind
             | Kind::Register
+            | Kind::Manage
             | Kind::Stanza,
             _,
         ) => Answer::Refuse(StreamCondition::NotAuthorized),

@@ -25,7 +25,7 @@ fn plain_under_tls_leads_to_a_bound_resource() {
         said.ends_with(
             "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
              <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
-             <more xmlns='urn:example:more'/>\
+             <sm xmlns='urn:xmpp:sm:3'/><more xmlns='urn:example:more'/>\
              <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes></limits>\
              </stream:features>"
         ),

@@ -31,7 +31,7 @@ fn t14_data_behind_starttls_closes_the_stream() {
 }
 
 /// One element of each kind.
-fn elements() -> [(Kind, String); 9] {
+fn elements() -> [(Kind, String); 11] {
     [
         (Kind::StartTls, STARTTLS.to_owned()),
         (Kind::Auth, plain("\0anna\0wrong")),
@@ -50,12 +50,14 @@ fn elements() -> [(Kind, String); 9] {
             Kind::Stanza,
             "<message to='anna@example.org'><body>x</body></message>".to_owned(),
         ),
-        (Kind::Unknown, "<r xmlns='urn:xmpp:sm:3'/>".to_owned()),
+        (Kind::Manage, "<enable xmlns='urn:xmpp:sm:3'/>".to_owned()),
+        (Kind::Manage, "<r xmlns='urn:xmpp:sm:3'/>".to_owned()),
+        (Kind::Unknown, "<enabled xmlns='urn:xmpp:sm:3'/>".to_owned()),
     ]
 }
 
 /// What [`t17_every_element_in_every_state_has_its_answer`] expects: a part of the answer, and whether the stream lives.
-const TABLE: [(Kind, [(&str, bool); 5]); 9] = {
+const TABLE: [(Kind, [(&str, bool); 5]); 11] = {
     const EARLY: (&str, bool) = (
         "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
         false,
@@ -67,6 +69,10 @@ const TABLE: [(Kind, [(&str, bool); 5]); 9] = {
     );
     const NO_CHANNEL: (&str, bool) = (
         "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>",
+        true,
+    );
+    const NOT_YET: (&str, bool) = (
+        "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
         true,
     );
     const NO_METHOD: (&str, bool) = ("<unsupported-method/>", true);
@@ -110,6 +116,8 @@ const TABLE: [(Kind, [(&str, bool); 5]); 9] = {
             [NO_CHANNEL, NO_CHANNEL, ("<username/>", true), EARLY, EARLY],
         ),
         (Kind::Stanza, [EARLY, EARLY, EARLY, EARLY, EARLY]),
+        (Kind::Manage, [EARLY, EARLY, EARLY, EARLY, NOT_YET]),
+        (Kind::Manage, [EARLY, EARLY, EARLY, EARLY, NOT_YET]),
         (Kind::Unknown, [NEVER, NEVER, NEVER, NEVER, NEVER]),
     ]
 };
