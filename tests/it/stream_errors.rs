@@ -77,7 +77,7 @@ const TABLE: &[(StreamCondition, How)] = &[
     ),
     (
         StreamCondition::UndefinedCondition,
-        Inside("what an XML error without a condition of its own would be told"),
+        Test("t33_who_acknowledges_what_it_was_not_sent_is_closed_and_told_the_numbers"),
     ),
     (
         StreamCondition::UnsupportedEncoding,
