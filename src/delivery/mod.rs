@@ -213,7 +213,8 @@ impl Delivery {
     }
 
     /// Registers a session; [`Delivery::know`] must say yes before it begins. An older session of the same full JID is removed and asked to end with `conflict`
-    /// (RFC 6120 §7.7.2.2); what it had not written goes on to this one or to the spool.
+    /// (RFC 6120 §7.7.2.2); what it had not written goes on to this one or to the spool, before anything newer: not when the
+    /// older session has noticed, which may wait for its socket.
     ///
     /// # Errors
     /// When the user has too many sessions.
@@ -225,7 +226,8 @@ impl Delivery {
     ) -> Result<(Arc<Outbox>, Arc<Told>), BindError> {
         let settings = (self.settings)();
         let outbox = self.directory.outbox(settings.outbox_bytes);
-        self.directory.with(jid, |_, state| {
+        let mut bounces = Vec::new();
+        let bound = self.directory.with(jid, |account, state| {
             let older = state.resource(jid).map(|older| older.session);
             if older.is_none() && state.resources().len() >= settings.sessions_per_user {
                 return Err(BindError::TooMany);
@@ -235,6 +237,7 @@ impl Delivery {
             let told = Arc::new(told.unwrap_or_default());
             if let Some(older) = older {
                 older.outbox.close(crate::directory::Closing::Conflict);
+                bounces = self.hand_on(account, state, &older.outbox);
             }
             state.bind(Resource {
                 jid: jid.clone(),
@@ -249,7 +252,12 @@ impl Delivery {
                 hears_blocks: false,
             });
             Ok((outbox.clone(), told))
-        })
+        });
+        // Without the mutex: who asked may be another session of the same user.
+        for bounce in bounces {
+            self.deliver(bounce);
+        }
+        bound
     }
 
     /// Unregisters a session that has ended. Messages that it had not written go on to another resource or to the spool;
@@ -261,37 +269,49 @@ impl Delivery {
             if gone.is_some_and(|gone| gone.told.is_seen()) && !state.is_seen() {
                 services::left(&self.store, jid, self.clock.wall_ms(), "");
             }
-            let mut messages = Vec::new();
-            let mut rows = Vec::new();
-            let mut bounces = Vec::new();
-            for ((at, stanza), row) in outbox.finish() {
-                match (row, stanza.kind()) {
-                    (Some(row), _) => rows.push(row),
-                    (None, Kind::Message) => messages.push((at, stanza)),
-                    (None, Kind::Iq) => bounces
-                        .extend(stanza.error(&StanzaError::new(Condition::ServiceUnavailable))),
-                    (None, Kind::Presence) => {}
-                }
-            }
-            // What has a row is older than what has none, so it goes first.
-            let mut work = false;
-            if !messages.is_empty() {
-                state.queue_first(Queued::Unsent {
-                    outbox: outbox.clone(),
-                    messages,
-                });
-                work = true;
-            }
-            if !rows.is_empty() {
-                work |= state.give_back(&rows);
-            }
-            if work {
-                self.start_turn(account, state);
-            }
-            bounces
+            self.hand_on(account, state, outbox)
         });
         if let Some(account) = self.directory.find(jid.bare_str()) {
             self.directory.retire(&account);
+        }
+        bounces
+    }
+
+    /// Closes the outbox of a session that has left the directory, and sees to what is in it; gives the errors for those who
+    /// asked it something. The second time there is nothing in it.
+    fn hand_on(
+        self: &Rc<Self>,
+        account: &Arc<Account>,
+        state: &mut State,
+        outbox: &Arc<Outbox>,
+    ) -> Vec<Stanza> {
+        let mut messages = Vec::new();
+        let mut rows = Vec::new();
+        let mut bounces = Vec::new();
+        for ((at, stanza), row) in outbox.finish() {
+            match (row, stanza.kind()) {
+                (Some(row), _) => rows.push(row),
+                (None, Kind::Message) => messages.push((at, stanza)),
+                (None, Kind::Iq) => {
+                    bounces.extend(stanza.error(&StanzaError::new(Condition::ServiceUnavailable)));
+                }
+                (None, Kind::Presence) => {}
+            }
+        }
+        // What has a row is older than what has none, so it goes first.
+        let mut work = false;
+        if !messages.is_empty() {
+            state.queue_first(Queued::Unsent {
+                outbox: outbox.clone(),
+                messages,
+            });
+            work = true;
+        }
+        if !rows.is_empty() {
+            work |= state.give_back(&rows);
+        }
+        if work {
+            self.start_turn(account, state);
         }
         bounces
     }

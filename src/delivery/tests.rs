@@ -331,6 +331,40 @@ fn an_older_session_of_the_same_resource_is_asked_to_end() {
 }
 
 #[test]
+fn who_takes_the_place_of_a_session_gets_what_that_had_not_written_before_anything_newer() {
+    play(1 << 20, |stage| async move {
+        let first = stage.bind("balcony", 1);
+        stage.available(&first);
+        stage.settled().await;
+        for id in 0..3 {
+            outcome(stage.say("juliet@localhost", id)).await.unwrap();
+        }
+        // One is on its way to a socket that takes nothing.
+        let stuck = first.outbox.drain(1, Waker::noop()).unwrap();
+        assert_eq!(stuck.len(), 1);
+        let mut question = Stanza::iq("get", "asked");
+        question.set_from(Some(Jid::new("juliet@localhost/nurse").unwrap()));
+        question.set_to(Some(first.jid.clone()));
+        let nurse = stage.bind("nurse", 2);
+        stage.delivery.deliver(question);
+
+        // The older session has not noticed yet.
+        let second = stage.bind("balcony", 3);
+        stage.available(&second);
+        stage.settled().await;
+        outcome(stage.say("juliet@localhost", 3)).await.unwrap();
+        assert_eq!(second.reads(&stage), [0, 1, 2, 3]);
+        let bounced = nurse.outbox.drain(usize::MAX, Waker::noop()).unwrap();
+        assert_eq!(bounced[0].1.id(), Some("asked"));
+        assert_eq!(bounced[0].1.type_(), "error");
+        assert!(stage.leave(&first).is_empty());
+        stage.settled().await;
+        assert!(second.reads(&stage).is_empty());
+        assert_eq!(stage.kept().await, 0);
+    });
+}
+
+#[test]
 fn a_message_that_is_being_written_can_be_insured() {
     play(1 << 20, |stage| async move {
         let juliet = stage.bind("garden", 1);
