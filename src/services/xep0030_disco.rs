@@ -1,5 +1,5 @@
 //! XEP-0030: Service Discovery of the server and of one's own account. The one node is that of the server's capabilities
-//! (XEP-0115); there are no items.
+//! (XEP-0115); there are no items, and of others' accounts nothing but that is told.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -110,13 +110,19 @@ impl Service for Disco {
 
     fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
         let ours = !matches!(target, Target::Account(_));
-        ours && kind == "get" && (payload.is("query", INFO) || payload.is("query", ITEMS))
+        kind == "get" && (payload.is("query", ITEMS) || (ours && payload.is("query", INFO)))
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
         let told = self.told();
         let items = request.payload.is("query", ITEMS);
         let node = request.payload.attr("node");
+        if let Target::Account(_) = request.target {
+            // XEP-0030 §8: empty for an account that does not exist or does not show itself, so for every one.
+            let mut query = Element::new("query", ITEMS);
+            query.set_attr("node", node);
+            return Answer::Now(Ok(Some(query)));
+        }
         if let Some(node) = node
             && (items || !matches!(request.target, Target::Server(_)) || node != told.caps.node())
         {

@@ -84,6 +84,28 @@ fn features_after_login(server: &Server, user: &str) -> Element {
 }
 
 #[test]
+fn accounts_show_no_items_to_others_whether_they_exist_or_not() {
+    let server = Server::start();
+    server.users(&["alice", "bob"]);
+    let mut alice = online(&server, "alice");
+    let _bob = online(&server, "bob");
+    // XEP-0030 §8: an empty list, not an error.
+    for to in ["bob@localhost", "nobody@localhost"] {
+        for node in ["", " node='music'"] {
+            let query = format!("<query xmlns='http://jabber.org/protocol/disco#items'{node}/>");
+            let answer = iq(&mut alice, "get", to, &query);
+            let items = payload(&answer);
+            assert_eq!(items.elements().count(), 0, "{answer}");
+            let told = (!node.is_empty()).then_some("music");
+            assert_eq!(items.attr("node"), told, "{answer}");
+        }
+        let query = format!("<query xmlns='{INFO}'/>");
+        let answer = iq(&mut alice, "get", to, &query);
+        assert_eq!(condition(&answer), "service-unavailable", "{to}");
+    }
+}
+
+#[test]
 fn capabilities_are_the_hash_of_what_disco_answers() {
     let server = Server::start();
     server.users(&["alice"]);
