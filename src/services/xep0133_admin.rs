@@ -324,15 +324,14 @@ async fn add(tools: Rc<Tools>, order: Order) -> Result<Done, StanzaError> {
     Ok(note(format!("{user} can log in")))
 }
 
-/// Nobody is deleted if one of them does not exist.
+/// Nobody is deleted if one of them does not exist. The address of a session stands for its user, as with other servers.
 async fn delete(tools: Rc<Tools>, order: Order) -> Result<Done, StanzaError> {
-    let users = several(&order)?;
+    let mut users: Vec<Jid> = several(&order)?.iter().map(Jid::to_bare).collect();
+    users.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    users.dedup();
     for user in &users {
-        let exists = user.is_bare() && {
-            let exists = tools.store.user_exists(user.as_str()).await;
-            exists.map_err(|error| not_stored(&error))?
-        };
-        if !exists {
+        let exists = tools.store.user_exists(user.as_str()).await;
+        if !exists.map_err(|error| not_stored(&error))? {
             return Err(refused(user, &AccountError::NotFound));
         }
     }

@@ -124,18 +124,19 @@ fn add<'a>(user: &'a [&'a str], password: &'a [&'a str]) -> Vec<(&'a str, &'a [&
     ]
 }
 
-/// What disco tells of the commands of `domain`: their nodes.
-fn listed(client: &mut Client, domain: &str) -> Vec<String> {
+/// What disco tells at `place`, a domain or an account of it, of the commands of the domain: their nodes.
+fn listed(client: &mut Client, place: &str) -> Vec<String> {
+    let domain = place.rsplit('@').next();
     let query = format!("<query xmlns='{ITEMS}' node='{COMMANDS}'/>");
     let answer = ask(
         client,
-        &format!("<iq type='get' id='q' to='{domain}'>{query}</iq>"),
+        &format!("<iq type='get' id='q' to='{place}'>{query}</iq>"),
     );
     let list = answer
         .child("query", ITEMS)
         .unwrap_or_else(|| panic!("{answer}"));
     let node = |item: &Element| {
-        assert_eq!(item.attr("jid"), Some(domain), "{item}");
+        assert_eq!(item.attr("jid"), domain, "{item}");
         item.attr("node").unwrap().to_owned()
     };
     list.elements().map(node).collect()
@@ -176,6 +177,12 @@ fn an_administrator_makes_a_user_and_removes_it() {
     let absent = run(&mut alice, "delete-user", &[("accountjids", half)]);
     assert_eq!(condition(&absent), "item-not-found");
     Client::login(&login(&server, "bob", "secret")).expect("nobody is deleted if one is not there");
+
+    // The address of a session means its user here, and one user may be named twice.
+    let twice: &[&str] = &["bob@localhost", "bob@localhost/desk"];
+    is_done(&run(&mut alice, "delete-user", &[("accountjids", twice)]));
+    let gone = Client::login(&login(&server, "bob", "secret")).err();
+    assert_eq!(gone.unwrap().kind(), ErrorKind::PermissionDenied);
 }
 
 #[test]
@@ -278,6 +285,30 @@ fn commands_are_discovered_by_whom_they_are_for() {
         assert_eq!(identity.attr("type"), Some("command-node"), "{answer}");
         let mut features = info.elements().filter_map(|feature| feature.attr("var"));
         assert!(features.any(|feature| feature == FORMS), "{answer}");
+    }
+}
+
+/// Some clients look for commands at their user's own account. Those are the commands of its domain, and no more.
+#[test]
+fn an_administrator_finds_the_commands_at_its_own_address() {
+    let server = start(TWO);
+    let mut alice = online(&server, "alice");
+    let nodes = listed(&mut alice, "localhost");
+    assert_eq!(listed(&mut alice, "alice@localhost"), nodes);
+    let begun = step(&mut alice, "alice@localhost", "add-user", "", "");
+    let how = format!("sessionid='{}'", session(&begun));
+    let fields = form(&add(&["eve@localhost"], &["secret"]));
+    is_done(&step(
+        &mut alice,
+        "alice@localhost",
+        "add-user",
+        &how,
+        &fields,
+    ));
+    Client::login(&login(&server, "eve", "secret")).unwrap();
+    for user in ["bob", "carol"] {
+        let mut other = online(&server, user);
+        refuses_everything(&mut other, &format!("{user}@localhost"), &nodes);
     }
 }
 

@@ -1,5 +1,6 @@
 //! XEP-0050: Ad-Hoc Commands of the server. Which there are, who may give them and what they do, a [`Command`] says; here they
-//! are found, their forms go out and come back, and every step asks again whether it is still allowed.
+//! are found, their forms go out and come back, and every step asks again whether it is still allowed. What one's own address
+//! is told goes to its domain.
 
 mod sessions;
 
@@ -290,7 +291,7 @@ impl Service for Commands {
     }
 
     fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
-        if !matches!(target, Target::Server(_)) {
+        if matches!(target, Target::Account(_)) {
             return false;
         }
         if kind == "set" {
@@ -303,8 +304,11 @@ impl Service for Commands {
 
     fn answer(&self, request: &Request<'_>) -> Answer {
         let Request { payload, peer, .. } = request;
-        let Target::Server(domain) = request.target else {
-            return Answer::refuse(Condition::ServiceUnavailable);
+        let domain = match request.target {
+            Target::Server(domain) => domain,
+            // The server answers for an account (RFC 6121 §8.5.1), and some clients look for its commands there.
+            Target::Own => peer.jid.domain(),
+            Target::Account(_) => return Answer::refuse(Condition::ServiceUnavailable),
         };
         if request.kind == "get" {
             return Answer::Now(self.discover(payload, peer, domain));
