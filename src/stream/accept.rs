@@ -20,7 +20,7 @@ use crate::sasl::{Credentials, Mechanism, PlainWork, ScramKeys, Secret, Unknown}
 use crate::stanza::StanzaError;
 use crate::xml::{Element, Frame, Framer, Header, Limits};
 
-use super::negotiate::{Event, Negotiation, NewAccount, Next, Refusal, Rules, StartTls};
+use super::negotiate::{Bounds, Event, Negotiation, NewAccount, Next, Refusal, Rules, StartTls};
 
 /// Bytes read at once. The buffer is on the stack of the poll, not in the stream's state.
 const READ_BYTES: usize = 4096;
@@ -202,9 +202,16 @@ fn rules(context: &AcceptContext) -> Rules {
             Box::new(move |domain| config.registration_of(domain))
         },
         registration_without_tls: settings.registration_without_tls,
-        max_bytes: (
-            settings.max_stanza_size_before_auth,
-            settings.max_stanza_size,
+        bounds: (
+            Bounds {
+                max_bytes: settings.max_stanza_size_before_auth,
+                // Whoever says nothing has not logged in by then.
+                idle: Some(settings.login_time),
+            },
+            Bounds {
+                max_bytes: settings.max_stanza_size,
+                idle: settings.idle_time,
+            },
         ),
         after_login: context.after_login.clone(),
     }

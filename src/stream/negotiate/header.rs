@@ -4,7 +4,10 @@ use crate::jid::Jid;
 use crate::sasl::Mechanism;
 use crate::xml::{CLIENT_NS, Header, STREAM_NS, escape_attr};
 
-use super::{BIND_NS, Negotiation, Next, SASL_NS, StartTls, State, StreamCondition, TLS_NS};
+use super::{
+    BIND_NS, Bounds, LIMITS_NS, Negotiation, Next, SASL_NS, StartTls, State, StreamCondition,
+    TLS_NS,
+};
 use crate::stream::sm::SM_NS;
 
 impl Negotiation {
@@ -107,9 +110,9 @@ impl Negotiation {
 
     /// What the peer may do now (RFC 6120 §4.3.2). What is offered here is what is accepted later.
     fn write_features(&mut self, out: &mut Vec<u8>) {
-        let (before_auth, bound) = self.rules.max_bytes;
+        let (before_auth, bound) = self.rules.bounds;
         let mut features = String::from("<stream:features>");
-        let max_bytes = if self.user.is_some() {
+        let bounds = if self.user.is_some() {
             features.push_str(&format!(
                 "<bind xmlns='{BIND_NS}'/>\
                  <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
@@ -142,10 +145,8 @@ impl Negotiation {
             }
             before_auth
         };
-        features.push_str(&format!(
-            "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{max_bytes}</max-bytes></limits>\
-             </stream:features>"
-        ));
+        features.push_str(&bounds.feature());
+        features.push_str("</stream:features>");
         out.extend_from_slice(features.as_bytes());
     }
 
@@ -161,6 +162,19 @@ impl Negotiation {
                 .filter(|mechanism| !mechanism.shows_password())
                 .collect(),
         }
+    }
+}
+
+impl Bounds {
+    /// XEP-0478 §3.1. A stream that may be silent for ever says nothing about silence.
+    fn feature(self) -> String {
+        let idle = self.idle.map_or_else(String::new, |idle| {
+            format!("<idle-seconds>{}</idle-seconds>", idle.as_secs())
+        });
+        format!(
+            "<limits xmlns='{LIMITS_NS}'><max-bytes>{}</max-bytes>{idle}</limits>",
+            self.max_bytes
+        )
     }
 }
 

@@ -11,6 +11,7 @@ mod register;
 mod table;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::accounts::Invitation;
 use crate::config::Registration;
@@ -31,6 +32,7 @@ const SASL_NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const BIND_NS: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 const REGISTER_NS: &str = "jabber:iq:register";
 const PARS_NS: &str = "urn:xmpp:pars:0";
+const LIMITS_NS: &str = "urn:xmpp:stream-limits:0";
 const COMPRESS_NS: &str = "http://jabber.org/protocol/compress";
 
 /// Steps of one stream that may fail before it is closed: wrong passwords, refused resources (RFC 6120 §6.4.5 asks for two
@@ -59,6 +61,15 @@ pub struct NewAccount {
     pub invite: Option<Invitation>,
 }
 
+/// What the peer is told of what it must keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of an element of the stream.
+    pub max_bytes: usize,
+    /// Silence that ends the stream, if any does.
+    pub idle: Option<Duration>,
+}
+
 /// What a listener grants.
 pub struct Rules {
     /// Whether a stream that is not encrypted yet can be.
@@ -73,8 +84,8 @@ pub struct Rules {
     pub registration: Box<dyn Fn(&str) -> Registration>,
     /// Whether an account may be registered without TLS.
     pub registration_without_tls: bool,
-    /// Bytes of a stanza before and after the login, told to the peer (XEP-0478).
-    pub max_bytes: (usize, usize),
+    /// What holds before and after the login, told to the peer (XEP-0478).
+    pub bounds: (Bounds, Bounds),
     /// More features after the login, as XML.
     pub after_login: Rc<str>,
 }

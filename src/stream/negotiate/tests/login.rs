@@ -16,7 +16,8 @@ fn plain_under_tls_leads_to_a_bound_resource() {
          <mechanism>PLAIN</mechanism></mechanisms>\
          <register xmlns='http://jabber.org/features/iq-register'/>\
          <register xmlns='urn:xmpp:ibr-token:0'/>\
-         <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits>\
+         <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes>\
+         <idle-seconds>30</idle-seconds></limits>\
          </stream:features>"
     );
     assert_eq!(stream.say(&plain("\0anna\0secret")), success());

@@ -72,7 +72,16 @@ fn stream(starttls: StartTls, mechanisms: &[Mechanism], encrypted: bool) -> Stre
             _ => Registration::Closed,
         }),
         registration_without_tls: false,
-        max_bytes: (10_000, 262_144),
+        bounds: (
+            Bounds {
+                max_bytes: 10_000,
+                idle: Some(Duration::from_secs(30)),
+            },
+            Bounds {
+                max_bytes: 262_144,
+                idle: None,
+            },
+        ),
         after_login: "<more xmlns='urn:example:more'/>".into(),
     };
     let clock = Clock::new(Arc::new(Counting::default()));
