@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::pattern::Pattern;
 use super::settings::{Certificate, Domain, Registration, Role};
+use super::table::{self, Opt};
 use crate::jid::Jid;
 
 /// What a scope says of the people behind its domains; `None`: it does not say.
@@ -11,7 +12,20 @@ use crate::jid::Jid;
 pub(super) struct People {
     /// Who may administer them: bare addresses.
     pub(super) admins: Option<Vec<Jid>>,
+    /// Where they are reached, for each of [`CONTACTS`]: URIs.
+    pub(super) contacts: [Option<Vec<String>>; CONTACTS.len()],
 }
+
+/// The options for contact addresses, and what XEP-0157 calls each: in the order of their names.
+pub(super) static CONTACTS: [(&Opt, &str); 7] = [
+    (&table::ABUSE_ADDRESSES, "abuse-addresses"),
+    (&table::ADMIN_ADDRESSES, "admin-addresses"),
+    (&table::FEEDBACK_ADDRESSES, "feedback-addresses"),
+    (&table::SALES_ADDRESSES, "sales-addresses"),
+    (&table::SECURITY_ADDRESSES, "security-addresses"),
+    (&table::STATUS_ADDRESSES, "status-addresses"),
+    (&table::SUPPORT_ADDRESSES, "support-addresses"),
+];
 
 /// `Domain "/regex/"`: what it says of the domains that it matches.
 #[derive(Clone, Debug)]
@@ -110,6 +124,16 @@ impl Domains {
     pub(super) fn admins(&self, name: &str) -> &[Jid] {
         self.says(name, |people| people.admins.as_deref())
             .unwrap_or_default()
+    }
+
+    /// Where the people behind `name` are reached: the field of XEP-0157, and URIs.
+    pub(super) fn contacts(&self, name: &str) -> Vec<(&'static str, &[String])> {
+        let said = |at: usize| self.says(name, |people| people.contacts.get(at)?.as_deref());
+        let fields = CONTACTS.iter().enumerate();
+        fields
+            .filter_map(|(at, (_, field))| Some((*field, said(at)?)))
+            .filter(|(_, uris)| !uris.is_empty())
+            .collect()
     }
 
     /// Whether `user` may administer anything.

@@ -220,6 +220,13 @@ impl Config {
         self.settings.domains.admins(domain)
     }
 
+    /// Where the people behind `domain` (as a [`crate::jid::Jid`] spells it) are reached: fields of XEP-0157 with their URIs,
+    /// none of them empty.
+    #[must_use]
+    pub fn contacts_of(&self, domain: &str) -> Vec<(&'static str, &[String])> {
+        self.settings.domains.contacts(domain)
+    }
+
     /// Whether `user`, a bare address, may administer any domain: its name is nobody's to take.
     #[must_use]
     pub fn names_admin(&self, user: &Jid) -> bool {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::domains::{DomainPattern, Domains, People};
+use super::domains::{CONTACTS, DomainPattern, Domains, People};
 use super::fallback;
 use super::names::{self, Net, XMPP_PREFIX};
 use super::place::Place;
@@ -255,12 +255,13 @@ impl<'a> Resolver<'a> {
 }
 
 fn people(chain: &Chain<'_>) -> People {
-    let said = |opt| chain.found(opt).map(|_| chain.words(opt));
+    let said = |opt: &Opt| chain.found(opt).map(|_| chain.words(opt));
     People {
         admins: said(&table::ADMINS).map(|admins| {
             let admins = admins.iter();
             admins.filter_map(|admin| Jid::new(admin).ok()).collect()
         }),
+        contacts: CONTACTS.map(|(opt, _)| said(opt)),
     }
 }
 

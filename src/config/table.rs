@@ -71,6 +71,7 @@ const KEY: &[Place] = &[
     Place::XmppListener,
     Place::XmppListen,
 ];
+const PEOPLE: &[Place] = &[Place::Global, Place::Domain];
 const CONTROL: &[Place] = &[Place::ControlListener, Place::ControlListen];
 const SCRIPT: &[Place] = &[Place::Scriptlet, Place::Script];
 
@@ -160,7 +161,7 @@ options! {
         "server: this daemon serves the domain and its users log in here. client: streams to that domain are allowed (without effect so far).";
     XMPP_DIALBACK_SECRET: "XMPP_Dialback_Secret", Kind::Secret, &[Place::Domain], None, Live, "0.1",
         "The secret of server dialback (XEP-0185), without effect so far. It is never shown.";
-    REGISTRATION: "Registration", Kind::Word(Registration::WORDS), &[Place::Global, Place::Domain], Some("closed"), Live, "0.1",
+    REGISTRATION: "Registration", Kind::Word(Registration::WORDS), PEOPLE, Some("closed"), Live, "0.1",
         "Who may make an account by a client (XEP-0077). closed: nobody; invite: who shows a token of `stanzactl invite create`; open: everybody. Users change their password and remove their account in any case.";
     REGISTRATION_MIN_NAME: "registration_min_name", Kind::Number(Unit::Count, 1, 64), GLOBAL, Some("2"), Live, "0.1",
         "Characters that a registered name has at least.";
@@ -168,8 +169,22 @@ options! {
         "How often clients at one address (IPv6: one /64) may try to register within an hour. Failures count.";
     REGISTRATION_WITHOUT_TLS: "registration_without_tls", Kind::Bool, SESSION, Some("false"), Live, "0.1",
         "Whether an account may be registered over a stream without TLS, where everybody on the way reads the password.";
-    ADMINS: "admins", Kind::Users, &[Place::Global, Place::Domain], None, Live, "0.1",
+    ADMINS: "admins", Kind::Users, PEOPLE, None, Live, "0.1",
         "Who may administer a domain by ad-hoc commands (XEP-0133): addresses of users. A list in a Domain goes before the global one. Nobody can register one of these names.";
+    ABUSE_ADDRESSES: "abuse_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
+        "Where abuse by users of a domain is reported, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
+    ADMIN_ADDRESSES: "admin_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
+        "Where the people who run a domain are reached, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
+    FEEDBACK_ADDRESSES: "feedback_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
+        "Where users of a domain say what they think of it, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
+    SALES_ADDRESSES: "sales_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
+        "Where one asks what a domain's service costs, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
+    SECURITY_ADDRESSES: "security_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
+        "Where security holes are reported, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
+    STATUS_ADDRESSES: "status_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
+        "Where a domain's outages are told, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
+    SUPPORT_ADDRESSES: "support_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
+        "Where users of a domain find help, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
     CONCURRENCY: "Concurrency", Kind::NumberOr(Unit::Count, 1, 1024, "one per core"), &[Place::ThreadPool], Some("0"), Restart, "0.1",
         "The number of worker threads.";
     SOURCE: "source", Kind::Text, &[Place::Script], None, Live, "0.1",

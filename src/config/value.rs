@@ -67,6 +67,8 @@ pub(super) enum Kind {
     Words(&'static [&'static str]),
     /// A list of addresses of users.
     Users,
+    /// A list of URIs by which people are reached.
+    Uris,
     /// A dictionary: `[ uri = "store:" ]`. Its keys, and the words that each takes.
     Dict(&'static [(&'static str, &'static [&'static str])]),
 }
@@ -87,6 +89,7 @@ impl fmt::Display for Kind {
             Kind::Word(words) => write!(out, "one of {}", words.join(", ")),
             Kind::Words(words) => write!(out, "list of {}", words.join(", ")),
             Kind::Users => out.write_str("list of user addresses"),
+            Kind::Uris => out.write_str("list of URIs"),
             Kind::Dict(keys) => {
                 let keys: Vec<String> = keys
                     .iter()
@@ -195,6 +198,8 @@ pub(super) enum ValueFault {
     },
     #[error("`{got}` is not the address of a user")]
     User { got: String },
+    #[error("`{got}` is no URI by which somebody is reached")]
+    Uri { got: String },
     #[error("`{option}` has more than {most} entries")]
     TooMany { option: &'static str, most: usize },
     #[error("`{option}` is empty")]
@@ -219,6 +224,7 @@ impl ValueFault {
             ValueFault::KeyTwice { .. } => "key-twice",
             ValueFault::KeyMissing { .. } => "missing-key",
             ValueFault::User { .. } => "bad-address",
+            ValueFault::Uri { .. } => "bad-uri",
             ValueFault::TooMany { .. } => "list-too-long",
             ValueFault::Empty { .. } => "empty-value",
         }
@@ -229,7 +235,7 @@ impl ValueFault {
         match self {
             ValueFault::Shape { want, .. } => Some(
                 match want {
-                    Kind::Words(_) | Kind::Users => "a list is written ( \"a\" \"b\" )",
+                    Kind::Words(_) | Kind::Users | Kind::Uris => "a list is written ( \"a\" \"b\" )",
                     Kind::Dict(_) => "a dictionary is written [ uri = \"store:\" ]",
                     _ => "write one value, without brackets",
                 }
@@ -259,6 +265,10 @@ impl ValueFault {
             ValueFault::KeyTwice { .. } => Some("remove one of them".to_owned()),
             ValueFault::KeyMissing { key, .. } => Some(format!("write [ {key} = \"store:\" ]")),
             ValueFault::User { .. } => Some("write user@domain: \"alice@example.org\"".to_owned()),
+            ValueFault::Uri { .. } => Some(
+                "write \"mailto:help@example.org\", \"xmpp:help@example.org\" or \"https://example.org/help\""
+                    .to_owned(),
+            ),
             ValueFault::TooMany { .. } => Some("remove some".to_owned()),
             ValueFault::Empty { .. } => Some("give it a value or remove the line".to_owned()),
         }
@@ -300,9 +310,11 @@ pub(super) fn read(option: &'static str, kind: Kind, node: &Node) -> Result<Valu
         (Kind::Words(known), Node::Scalar(item)) => {
             words(option, known, std::slice::from_ref(item))
         }
-        (Kind::Users, Node::List(items, span)) => listed::users(option, items, *span),
-        (Kind::Users, Node::Scalar(item)) => {
-            listed::users(option, std::slice::from_ref(item), item.span)
+        (Kind::Users | Kind::Uris, Node::List(items, span)) => {
+            listed::entries(option, kind, items, *span)
+        }
+        (Kind::Users | Kind::Uris, Node::Scalar(item)) => {
+            listed::entries(option, kind, std::slice::from_ref(item), item.span)
         }
         (Kind::Dict(keys), Node::Dict(pairs, span)) => dict(option, keys, pairs, *span),
         (Kind::Dict(_), Node::Scalar(item)) => Err(shape("a single value").at(item.span)),
@@ -344,7 +356,7 @@ pub(super) fn scalar(option: &'static str, kind: Kind, text: &str) -> Result<Val
         }
         Kind::Secret => Ok(Value::Secret(text.to_owned())),
         Kind::Text | Kind::Path | Kind::Dict(_) => Ok(Value::Text(text.to_owned())),
-        Kind::Users => listed::user(text).map(Value::Text),
+        Kind::Users | Kind::Uris => listed::entry(kind, text).map(Value::Text),
         Kind::Word(known) | Kind::Words(known) => {
             word(option, known, text).map(|word| Value::Text(word.to_owned()))
         }

@@ -42,6 +42,8 @@ pub enum FieldKind {
     JidMulti,
     /// One address.
     JidSingle,
+    /// Some of the options.
+    ListMulti,
     /// One of the options.
     ListSingle,
     /// A line that is not shown while it is typed.
@@ -55,6 +57,7 @@ impl FieldKind {
         match self {
             FieldKind::JidMulti => "jid-multi",
             FieldKind::JidSingle => "jid-single",
+            FieldKind::ListMulti => "list-multi",
             FieldKind::ListSingle => "list-single",
             FieldKind::TextPrivate => "text-private",
             FieldKind::TextSingle => "text-single",
@@ -74,7 +77,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// A field of that type and name; `label` is for people.
+    /// A field of that type and name; `label` is for people, empty where programs read it.
     #[must_use]
     pub fn new(kind: FieldKind, var: &'static str, label: &'static str) -> Field {
         Field {
@@ -108,11 +111,23 @@ impl Field {
         self
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn var(&self) -> &'static str {
+        self.var
+    }
+
+    /// Its values.
+    #[must_use]
+    pub fn values(&self) -> &[String] {
+        &self.values
+    }
+
     fn to_element(&self) -> Element {
         let mut field = part("field")
             .with_attr("type", self.kind.name())
-            .with_attr("var", self.var)
-            .with_attr("label", self.label);
+            .with_attr("var", self.var);
+        field.set_attr("label", Some(self.label).filter(|label| !label.is_empty()));
         for value in &self.values {
             field.push(part("value").with_text(value));
         }
@@ -163,6 +178,18 @@ impl Form {
     pub fn with_field(mut self, field: Field) -> Form {
         self.fields.push(field);
         self
+    }
+
+    /// Its `FORM_TYPE`.
+    #[must_use]
+    pub fn form_type(&self) -> &'static str {
+        self.form_type
+    }
+
+    /// Its fields, without the `FORM_TYPE`.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
     }
 
     /// The element `x`.

@@ -112,9 +112,9 @@ impl Local {
         self.shared.router.delivery()
     }
 
-    /// What streams announce after the login, as XML: what services and scripts have to say now.
-    fn after_login(&self) -> Rc<str> {
-        let capabilities = (self.capabilities)();
+    /// What streams of `domain` announce after the login, as XML: what services and scripts have to say now.
+    fn after_login(&self, domain: &str) -> Rc<str> {
+        let capabilities = (self.capabilities)(domain);
         match &*self.engine.announced().stream {
             "" => capabilities,
             more => format!("{capabilities}{more}").into(),
@@ -276,7 +276,10 @@ async fn negotiate(
         clock: common.clock.clone(),
         timers: local.shared.timers.clone(),
         handshakes: local.handshakes.clone(),
-        after_login: local.after_login(),
+        after_login: {
+            let local = local.clone();
+            Rc::new(move |domain| local.after_login(domain))
+        },
         auth: login.clone(),
     };
     let accepted = tokio::select! {

@@ -15,6 +15,7 @@ mod xep0077_register;
 mod xep0092_version;
 mod xep0115_caps;
 mod xep0133_admin;
+mod xep0157_contacts;
 mod xep0191_blocking;
 mod xep0199_ping;
 mod xep0202_time;
@@ -154,10 +155,10 @@ pub struct Parts {
 /// Namespaces that are announced now.
 pub type Announced = Rc<dyn Fn() -> Rc<[String]>>;
 
-/// What streams of the server announce now, as XML.
-pub type StreamFeatures = Box<dyn Fn() -> Rc<str>>;
+/// What streams of a domain announce now, as XML.
+pub type StreamFeatures = Box<dyn Fn(&str) -> Rc<str>>;
 
-/// Puts every service on a worker's bus. Returns what tells what the streams of the server announce after the login: its
+/// Puts every service on a worker's bus. Returns what tells what the streams of a domain announce after the login: its
 /// capabilities.
 pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
     let Parts {
@@ -197,7 +198,11 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
     features.extend(ping.features());
     features.extend(commands.features());
     features.extend(others.iter().flat_map(|service| service.features()));
-    let disco = Rc::new(xep0030_disco::Disco::new(features, announced.clone()));
+    let disco = Rc::new(xep0030_disco::Disco::new(
+        features,
+        announced.clone(),
+        config.clone(),
+    ));
     // Commands are nodes of service discovery: what is theirs comes to them first.
     for service in [ping, commands, disco.clone()].into_iter().chain(others) {
         let handler = Rc::new(Native::new(service, config.clone(), blocks.clone()));
@@ -206,7 +211,7 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
     // The first of its band: no script hears what the recipient does not want to hear.
     let screen = xep0191_blocking::Screen::new(blocks.clone(), directory.clone());
     bus.register(Point::SubscriptionRecv, Band::Early, Rc::new(screen));
-    Box::new(move || disco.stream_feature())
+    Box::new(move |domain| disco.stream_feature(domain))
 }
 
 /// What the sender hears when a document could not be read or written.

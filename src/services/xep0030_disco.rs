@@ -3,9 +3,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::xep0115_caps::{self, Caps};
-use super::{Announced, Answer, Request, Service, Target};
+use super::{Announced, Answer, Request, Service, Target, xep0157_contacts};
+use crate::config::Config;
+use crate::form::Form;
 use crate::stanza::Condition;
 use crate::xml::Element;
 
@@ -19,15 +22,24 @@ pub(super) const FEATURES: &[&str] = &[INFO, ITEMS, xep0115_caps::NS, "msgofflin
 /// The name in identities.
 const NAME: &str = "stanzad";
 
+/// What the server is: category and type.
+const SERVER: [&str; 2] = ["server", "im"];
+
+/// How many different answers are kept: what domains say of themselves mostly is the same.
+const TOLD_MAX: usize = 8;
+
 pub(super) struct Disco {
     native: Vec<&'static str>,
     scripts: Announced,
-    told: RefCell<Rc<Told>>,
+    config: Rc<dyn Fn() -> Arc<Config>>,
+    /// The latest last.
+    told: RefCell<Vec<Rc<Told>>>,
 }
 
-/// What is told, for as long as the scripts announce the same.
+/// What is told of a domain, for as long as the scripts announce the same and it has the same contacts.
 struct Told {
     scripts: Rc<[String]>,
+    contacts: Option<Form>,
     features: Vec<String>,
     caps: Caps,
     /// As XML.
@@ -35,49 +47,65 @@ struct Told {
 }
 
 impl Told {
-    fn new(native: &[&'static str], scripts: Rc<[String]>) -> Told {
+    fn new(native: &[&'static str], scripts: Rc<[String]>, contacts: Option<Form>) -> Told {
         let all = native.iter().copied();
         let mut features: Vec<&str> = all.chain(scripts.iter().map(String::as_str)).collect();
         features.sort_unstable();
         features.dedup();
-        let [category, kind] = identity(Target::Server(""));
-        let caps = Caps::new(&[[category, kind, "", NAME]], &features);
+        let [category, kind] = SERVER;
+        let identity = [category, kind, "", NAME];
+        let caps = Caps::new(&[identity], &features, contacts.as_ref());
         Told {
             features: features.into_iter().map(str::to_owned).collect(),
             stream_feature: caps.element().to_string().into(),
             caps,
+            contacts,
             scripts,
         }
     }
 }
 
 impl Disco {
-    /// Of services with these features, and of scripts.
-    pub(super) fn new(native: Vec<&'static str>, scripts: Announced) -> Disco {
-        let told = Told::new(&native, scripts());
+    /// Of services with these features, of scripts, and of what the configuration says of each domain.
+    pub(super) fn new(
+        native: Vec<&'static str>,
+        scripts: Announced,
+        config: Rc<dyn Fn() -> Arc<Config>>,
+    ) -> Disco {
         Disco {
             native,
             scripts,
-            told: RefCell::new(Rc::new(told)),
+            config,
+            told: RefCell::default(),
         }
     }
 
-    /// What the server's streams announce now, as XML.
-    pub(super) fn stream_feature(&self) -> Rc<str> {
-        self.told().stream_feature.clone()
+    /// What the streams of `domain` announce now, as XML.
+    pub(super) fn stream_feature(&self, domain: &str) -> Rc<str> {
+        self.told(domain).stream_feature.clone()
     }
 
-    fn told(&self) -> Rc<Told> {
+    fn told(&self, domain: &str) -> Rc<Told> {
         let scripts = (self.scripts)();
-        let mut told = self.told.borrow_mut();
-        if !Rc::ptr_eq(&told.scripts, &scripts) {
-            *told = Rc::new(Told::new(&self.native, scripts));
+        let contacts = xep0157_contacts::form(&(self.config)(), domain);
+        let mut all = self.told.borrow_mut();
+        all.retain(|told| Rc::ptr_eq(&told.scripts, &scripts));
+        if let Some(told) = all.iter().find(|told| told.contacts == contacts) {
+            return told.clone();
         }
-        told.clone()
+        if all.len() >= TOLD_MAX {
+            all.remove(0);
+        }
+        let told = Rc::new(Told::new(&self.native, scripts, contacts));
+        all.push(told.clone());
+        told
     }
 
     fn info(told: &Told, target: Target<'_>, node: Option<&str>) -> Element {
-        let [category, kind] = identity(target);
+        let (category, kind, contacts) = match target {
+            Target::Server(_) => (SERVER[0], SERVER[1], told.contacts.as_ref()),
+            Target::Own | Target::Account(_) => ("account", "registered", None),
+        };
         let identity = Element::new("identity", INFO)
             .with_attr("category", category)
             .with_attr("type", kind)
@@ -88,14 +116,10 @@ impl Disco {
         for feature in &told.features {
             query.push(Element::new("feature", INFO).with_attr("var", feature));
         }
+        if let Some(contacts) = contacts {
+            query.push(contacts.to_element());
+        }
         query
-    }
-}
-
-fn identity(target: Target<'_>) -> [&'static str; 2] {
-    match target {
-        Target::Server(_) => ["server", "im"],
-        Target::Own | Target::Account(_) => ["account", "registered"],
     }
 }
 
@@ -114,7 +138,11 @@ impl Service for Disco {
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
-        let told = self.told();
+        let domain = match request.target {
+            Target::Server(domain) => domain,
+            Target::Own | Target::Account(_) => request.peer.jid.domain(),
+        };
+        let told = self.told(domain);
         let items = request.payload.is("query", ITEMS);
         let node = request.payload.attr("node");
         if let Target::Account(_) = request.target {

@@ -20,7 +20,9 @@ use crate::sasl::{Credentials, Mechanism, PlainWork, ScramKeys, Secret, Unknown}
 use crate::stanza::StanzaError;
 use crate::xml::{Element, Frame, Framer, Header, Limits};
 
-use super::negotiate::{Bounds, Event, Negotiation, NewAccount, Next, Refusal, Rules, StartTls};
+use super::negotiate::{
+    AfterLogin, Bounds, Event, Negotiation, NewAccount, Next, Refusal, Rules, StartTls,
+};
 
 /// Bytes read at once. The buffer is on the stack of the poll, not in the stream's state.
 const READ_BYTES: usize = 4096;
@@ -102,8 +104,8 @@ pub struct AcceptContext {
     pub timers: Timers,
     /// Lets so many handshakes begin per turn of the worker.
     pub handshakes: Rc<Turnstile>,
-    /// Stream features after the login, beside those of binding a resource: complete elements.
-    pub after_login: Rc<str>,
+    /// Stream features after the login.
+    pub after_login: AfterLogin,
     /// Users and sessions.
     pub auth: Rc<dyn Authenticate>,
 }

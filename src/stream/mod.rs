@@ -15,4 +15,6 @@ pub use accept::{
     AcceptContext, AcceptError, AuthFailure, Authenticate, Bound, LocalFuture, accept,
 };
 pub use condition::{StreamCondition, stream_error_bytes, too_high_bytes};
-pub use negotiate::{Event, FailedLogin, Negotiation, NewAccount, Next, Refusal, Rules, StartTls};
+pub use negotiate::{
+    AfterLogin, Bounds, Event, FailedLogin, Negotiation, NewAccount, Next, Refusal, Rules, StartTls,
+};

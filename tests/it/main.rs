@@ -42,6 +42,7 @@ mod roster_console;
 mod script_attacks;
 mod services;
 mod services_admin;
+mod services_contacts;
 mod services_limits;
 mod shim;
 mod stanza_errors;

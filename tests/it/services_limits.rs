@@ -66,15 +66,15 @@ fn the_sizes_that_are_told_are_the_sizes_that_are_taken() {
 
 #[test]
 fn the_silence_that_is_told_is_the_silence_that_ends_a_stream() {
-    let config = "xmpp_listener { login_time = 7 handshake_time = 7 idle_time = 5 }\n";
+    let config = "xmpp_listener { login_time = 15 handshake_time = 15 idle_time = 5 }\n";
     let server = Setup::new().config(config).start();
     server.users(&["alice"]);
     let [(_, before), (_, after)] = told(&server);
-    assert_eq!((before, after), (Some(7), Some(5)));
+    assert_eq!((before, after), (Some(15), Some(5)));
     let mut newcomer = Client::connect(server.direct(), Via::Direct).unwrap();
     newcomer.features().unwrap();
     let login = Login::direct(server.direct(), "alice").resource("desk");
-    let mut alice = Client::online(&login).unwrap();
+    let mut alice = Client::login(&login).unwrap();
     assert_eq!(ends_with(&mut alice), "connection-timeout");
     assert_eq!(ends_with(&mut newcomer), "connection-timeout");
 }

@@ -171,7 +171,7 @@ fn accept_one<C: Send + 'static>(
             clock,
             timers,
             handshakes: Turnstile::new(1),
-            after_login: "<more xmlns='urn:example:more'/>".into(),
+            after_login: Rc::new(|_| "<more xmlns='urn:example:more'/>".into()),
             auth: Rc::new(server.user),
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

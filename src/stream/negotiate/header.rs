@@ -117,7 +117,7 @@ impl Negotiation {
                 "<bind xmlns='{BIND_NS}'/>\
                  <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
                  <sm xmlns='{SM_NS}'/>{}",
-                self.rules.after_login
+                (self.rules.after_login)(self.domain.as_deref().unwrap_or_default())
             ));
             bound
         } else {

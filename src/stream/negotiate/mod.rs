@@ -70,6 +70,9 @@ pub struct Bounds {
     pub idle: Option<Duration>,
 }
 
+/// What streams of a domain announce after the login beside binding a resource: complete elements.
+pub type AfterLogin = Rc<dyn Fn(&str) -> Rc<str>>;
+
 /// What a listener grants.
 pub struct Rules {
     /// Whether a stream that is not encrypted yet can be.
@@ -86,8 +89,8 @@ pub struct Rules {
     pub registration_without_tls: bool,
     /// What holds before and after the login, told to the peer (XEP-0478).
     pub bounds: (Bounds, Bounds),
-    /// More features after the login, as XML.
-    pub after_login: Rc<str>,
+    /// More features of a domain after the login, as XML.
+    pub after_login: AfterLogin,
 }
 
 /// What happened.

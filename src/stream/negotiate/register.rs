@@ -2,14 +2,13 @@
 
 use crate::accounts::Invitation;
 use crate::config::Registration;
+use crate::form::{FORM_NS, Field, FieldKind, Form, FormKind, Submission};
 use crate::jid::Jid;
 use crate::sasl::Secret;
 use crate::stanza::{Condition, ParseError, Stanza, StanzaError};
 use crate::xml::Element;
 
 use super::{Negotiation, NewAccount, Next, PARS_NS, REGISTER_NS, State, StreamCondition};
-
-const DATA_NS: &str = "jabber:x:data";
 
 impl Negotiation {
     /// Whether an account may be had on this stream: `None` where it is not even offered.
@@ -93,7 +92,8 @@ impl Negotiation {
         if query.child("remove", REGISTER_NS).is_some() {
             return Err(StanzaError::new(Condition::UnexpectedRequest));
         }
-        let given = |name: &str| field(query, name).filter(|text| !text.is_empty());
+        let filled = Filled::read(query)?;
+        let given = |name| filled.field(name);
         let (Some(name), Some(password)) = (given("username"), given("password")) else {
             return Err(not_acceptable("a name and a password are needed"));
         };
@@ -181,15 +181,30 @@ fn not_acceptable(text: &str) -> StanzaError {
     StanzaError::new(Condition::NotAcceptable).with_text(text)
 }
 
-/// A field of the submitted data form, or else of the plain ones (XEP-0077 §5: the form goes first).
-fn field(query: &Element, name: &str) -> Option<String> {
-    let Some(form) = query.child("x", DATA_NS) else {
-        return Some(query.child(name, REGISTER_NS)?.text().into_owned());
-    };
-    let field = form
-        .elements()
-        .find(|field| field.is("field", DATA_NS) && field.attr("var") == Some(name))?;
-    Some(field.child("value", DATA_NS)?.text().into_owned())
+/// What a client has filled in: the data form, or else the plain fields (XEP-0077 §5: the form goes first).
+enum Filled<'a> {
+    Form(Submission),
+    Plain(&'a Element),
+}
+
+impl Filled<'_> {
+    fn read(query: &Element) -> Result<Filled<'_>, StanzaError> {
+        let Some(form) = query.child("x", FORM_NS) else {
+            return Ok(Filled::Plain(query));
+        };
+        let form = Submission::read(form, REGISTER_NS);
+        form.map(Filled::Form)
+            .map_err(|error| not_acceptable(&error.to_string()))
+    }
+
+    /// A field that is filled in, with one value.
+    fn field(&self, name: &'static str) -> Option<String> {
+        match self {
+            Filled::Form(form) => form.text(name).ok().flatten().map(str::to_owned),
+            Filled::Plain(query) => Some(query.child(name, REGISTER_NS)?.text().into_owned())
+                .filter(|text| !text.is_empty()),
+        }
+    }
 }
 
 /// What must be filled in. The plain fields have no place for a token, so then there is a data form too (XEP-0077 §4).
@@ -207,23 +222,11 @@ fn form(token: bool) -> Element {
     if !token {
         return query;
     }
-    let field = |kind: &str, var: &str, label: &str| {
-        Element::new("field", DATA_NS)
-            .with_attr("type", kind)
-            .with_attr("var", var)
-            .with_attr("label", label)
-            .with_child(Element::new("required", DATA_NS))
-    };
-    let kind = Element::new("field", DATA_NS)
-        .with_attr("type", "hidden")
-        .with_attr("var", "FORM_TYPE")
-        .with_child(Element::new("value", DATA_NS).with_text(REGISTER_NS));
-    let form = Element::new("x", DATA_NS)
-        .with_attr("type", "form")
-        .with_child(Element::new("instructions", DATA_NS).with_text(text))
-        .with_child(kind)
-        .with_child(field("text-single", "username", "Name"))
-        .with_child(field("text-private", "password", "Password"))
-        .with_child(field("text-single", "token", "Invite"));
-    query.with_child(form)
+    let field = |kind, var, label| Field::new(kind, var, label).required();
+    let form = Form::new(FormKind::Form, REGISTER_NS)
+        .titled("An account", text)
+        .with_field(field(FieldKind::TextSingle, "username", "Name"))
+        .with_field(field(FieldKind::TextPrivate, "password", "Password"))
+        .with_field(field(FieldKind::TextSingle, "token", "Invite"));
+    query.with_child(form.to_element())
 }

@@ -4,8 +4,10 @@
 //! STARTTLS, else it is required), `plain`, `sha1`, `sha256` (mechanisms, else all), `register` (also without TLS). Every other line
 //! is one read, or a part of one if it ends in `+`: one of the words of [`said`], an event out of its order, or bytes as they are.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +16,7 @@ use stanzad::jid::Jid;
 use stanzad::net::{Clock, TimeSource};
 use stanzad::sasl::{Credentials, Mechanism, Unknown};
 use stanzad::stanza::{Condition, StanzaError};
-use stanzad::stream::{Event, Negotiation, NewAccount, Next, Rules, StartTls};
+use stanzad::stream::{Bounds, Event, Negotiation, NewAccount, Next, Rules, StartTls};
 use stanzad::xml::{Element, Frame, Framer, Header, Limits, escape_attr};
 
 use super::proof::{ROUNDS, Transcript, stored};
@@ -181,8 +183,17 @@ impl Stream {
                 find(domain).map_or(Registration::Closed, |(_, mode)| *mode)
             }),
             registration_without_tls: has("register"),
-            max_bytes: (10_000, 262_144),
-            after_login: "<more xmlns='urn:example:more'/>".into(),
+            bounds: (
+                Bounds {
+                    max_bytes: 10_000,
+                    idle: Some(Duration::from_secs(30)),
+                },
+                Bounds {
+                    max_bytes: 262_144,
+                    idle: None,
+                },
+            ),
+            after_login: Rc::new(|_| "<more xmlns='urn:example:more'/>".into()),
         };
         let encrypted = has("tls");
         let clock = Clock::new(Arc::new(Counting::default()));

@@ -26,7 +26,7 @@ fn plain_under_tls_leads_to_a_bound_resource() {
         said.ends_with(
             "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
              <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
-             <sm xmlns='urn:xmpp:sm:3'/><more xmlns='urn:example:more'/>\
+             <sm xmlns='urn:xmpp:sm:3'/><more xmlns='urn:example:more' of='example.org'/>\
              <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes></limits>\
              </stream:features>"
         ),

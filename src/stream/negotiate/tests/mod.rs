@@ -82,7 +82,9 @@ fn stream(starttls: StartTls, mechanisms: &[Mechanism], encrypted: bool) -> Stre
                 idle: None,
             },
         ),
-        after_login: "<more xmlns='urn:example:more'/>".into(),
+        after_login: Rc::new(|domain| {
+            format!("<more xmlns='urn:example:more' of='{domain}'/>").into()
+        }),
     };
     let clock = Clock::new(Arc::new(Counting::default()));
     Stream {
