@@ -5,6 +5,7 @@
 
 mod presence;
 mod queue;
+mod screen;
 mod trace;
 
 pub use queue::SendQueue;
@@ -21,6 +22,7 @@ use crate::jid::Jid;
 use crate::observe::Counters;
 use crate::observe::trace::Registry;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
+use screen::Screen;
 
 /// Queued stanzas that are routed before others have their turn.
 const DRAIN_MAX: usize = 256;
@@ -33,6 +35,7 @@ pub struct Router {
     traces: Arc<Registry>,
     counters: Arc<Counters>,
     config: Box<dyn Fn() -> Arc<Config>>,
+    screen: Screen,
 }
 
 /// What routing gave.
@@ -95,6 +98,7 @@ impl Router {
             traces,
             counters,
             config,
+            screen: Screen::default(),
         }
     }
 
@@ -126,13 +130,16 @@ impl Router {
             (PeerKind::Client, Kind::Iq) => Point::ClientIqRecv,
         };
         let trace = trace::begin(&self.traces, &stanza);
-        let event = Event {
+        let mut event = Event {
             peer: peer.clone(),
             stanza: Some(stanza),
             replies: Vec::new(),
             hops,
             trace,
         };
+        if let Err(error) = self.screen(&mut event) {
+            return self.conclude(Verdict::Reject(error), event);
+        }
         if sends_to_blocked(&event) {
             return self.conclude(Verdict::Reject(blocked_error()), event);
         }
@@ -140,6 +147,17 @@ impl Router {
             return self.end(event, Ended::quietly("the sender blocks its recipient"));
         }
         self.run(point, 0, event)
+    }
+
+    /// What a client may not say is taken out, or refused, before any hook sees it.
+    fn screen(&self, event: &mut Event) -> Result<(), StanzaError> {
+        match (event.peer.kind, event.stanza.as_mut()) {
+            (PeerKind::Client, Some(stanza)) => {
+                let serves = |domain: &str| (self.config)().is_local_domain(domain);
+                self.screen.check(stanza, &serves)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Goes on after a handler that waited.

@@ -32,3 +32,23 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(***)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t27_secrets_are_not_compared_with_equals() {
+        trait Which<A> {
+            fn is_unambiguous() {}
+        }
+        struct Comparable;
+        impl<T> Which<()> for T {}
+        impl<T: PartialEq> Which<Comparable> for T {}
+        // If a secret had `==`, there would be two to choose from, and this would not compile.
+        <Secret as Which<_>>::is_unambiguous();
+        let secret = Secret::new(*b"secret");
+        assert!(secret.matches(b"secret"));
+        assert!(!secret.matches(b"secreT") && !secret.matches(b"secre") && !secret.matches(b""));
+    }
+}

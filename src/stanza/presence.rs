@@ -65,4 +65,12 @@ mod tests {
         assert_eq!(format_time(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(format_time(1_795_242_240_007), "2026-11-21T06:24:00.007Z");
     }
+
+    #[test]
+    fn t125_clocks_out_of_their_mind_panic_nowhere() {
+        for wall_ms in [i64::MIN, i64::MAX, -1, 253_402_300_800_000] {
+            let text = format_time(wall_ms);
+            assert!(text.ends_with('Z') && text.contains('T'), "{text}");
+        }
+    }
 }

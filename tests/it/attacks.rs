@@ -26,6 +26,27 @@ pub fn online(server: &Server, user: &str) -> Client {
     Client::online(&Login::direct(server.direct(), user).resource("desk")).unwrap()
 }
 
+/// `user` of another domain than localhost has logged in, without TLS.
+pub fn login_at(server: &Server, domain: &str, user: &str) -> Client {
+    let mut client = Client::connect_to(server.plain(), domain).unwrap();
+    client.features().unwrap();
+    client
+        .authenticate(&Login::direct(server.plain(), user))
+        .unwrap();
+    client.open().unwrap();
+    client.features().unwrap();
+    let bind = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>desk</resource></bind>";
+    let bound = ask(&mut client, &format!("<iq type='set' id='q'>{bind}</iq>"));
+    assert_eq!(bound.attr("type"), Some("result"), "{bound}");
+    client
+}
+
+/// Makes a user, with the password `secret`.
+pub fn add(server: &Server, jid: &str) {
+    let ended = server.ctl_with_input(&["user", "add", jid, "--password-stdin"], "secret\n");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
 /// The condition of the stream error that comes, and that the stream ends behind it.
 pub fn ends_with(client: &mut Client) -> String {
     let error = client

@@ -1,11 +1,11 @@
 //! Attacks on streams, mostly before login: expansion, size, silence, smuggling (docs/security.md, T01 to T19).
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::attacks::{SLACK, is_closed, online, resident, socket, stream_error, until};
-use crate::harness::{Client, Login, Server, Setup, Via};
+use crate::harness::{Client, Login, PATIENCE, Server, Setup, Via, connection};
 
 /// Before login the server keeps a stanza's bytes, and a little for socket and stream.
 const KEPT_BEFORE_LOGIN: usize = 40 * 1024;
@@ -253,4 +253,80 @@ fn t12_nothing_that_one_client_sends_becomes_two_stanzas_for_another() {
         }
     }
     bob.drain().expect("bob's stream goes on");
+}
+
+#[test]
+fn t15_key_updates_without_end_close_their_connection() {
+    // The time for a login is not what closes it.
+    let server = Setup::new()
+        .config("xmpp_listener { login_time = 600 }\n")
+        .start();
+    server.users(&["alice"]);
+    let mut alice = online(&server, "alice");
+    let mut socket = TcpStream::connect(server.direct()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut tls = connection("localhost");
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket).unwrap();
+    }
+    let mut flood = || -> std::io::Result<()> {
+        for _ in 0..1_000 {
+            tls.refresh_traffic_keys().map_err(std::io::Error::other)?;
+            while tls.wants_write() {
+                tls.write_tls(&mut socket)?;
+            }
+        }
+        let mut buffer = [0; 4096];
+        while socket.read(&mut buffer)? > 0 {}
+        Ok(())
+    };
+    if let Err(error) = flood() {
+        let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+        assert!(!waits.contains(&error.kind()), "it is not closed: {error}");
+    }
+    alice.drain().expect("others go on");
+}
+
+#[test]
+fn t17_nothing_of_the_negotiation_is_taken_after_it() {
+    let server = Server::start();
+    server.users(&["alice"]);
+    let sasl = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'";
+    for element in [
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+        &format!("<auth {sasl} mechanism='PLAIN'>AGJvYgBzZWNyZXQ=</auth>"),
+        &format!("<response {sasl}/>"),
+        &format!("<success {sasl}/>"),
+        &format!("<abort {sasl}/>"),
+        "<stream:features xmlns:stream='http://etherx.jabber.org/streams'/>",
+        "<stream:error xmlns:stream='http://etherx.jabber.org/streams'/>",
+        "<iq xmlns='jabber:server' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>",
+    ] {
+        let mut alice = online(&server, "alice");
+        let said = stream_error(&mut alice, element);
+        assert_eq!(said, "unsupported-stanza-type", "{element}");
+    }
+    // A second bind, a session of old: an answer, and the session as it was.
+    let mut alice = online(&server, "alice");
+    let bind = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>other</resource></bind>";
+    let answer = alice
+        .ask("b", &format!("<iq type='set' id='b'>{bind}</iq>"))
+        .unwrap();
+    assert_eq!(answer.attr("type"), Some("error"), "{answer}");
+    alice.say("alice@localhost", "m", "who am I?").unwrap();
+    let message = alice.message().unwrap();
+    assert_eq!(message.attr("from"), Some("alice@localhost/desk"));
+}
+
+#[test]
+fn t56_unknown_domains_are_refused_and_fill_no_log() {
+    let server = Server::start();
+    for number in 0..50 {
+        let domain = format!("guess{number}.example");
+        let mut stranger = Client::connect_to(server.starttls(), &domain).unwrap();
+        assert_eq!(crate::attacks::ends_with(&mut stranger), "host-unknown");
+    }
+    let told = server.log().all();
+    let lines: Vec<_> = told.iter().filter(|line| line.contains("guess")).collect();
+    assert!(lines.is_empty(), "{lines:?}");
 }

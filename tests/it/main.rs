@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod attacks;
+mod attacks_accounts;
 mod attacks_cost;
 mod attacks_identity;
 mod attacks_operator;
+mod attacks_payloads;
 mod attacks_streams;
 mod blocking;
 mod bot;

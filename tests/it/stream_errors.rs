@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use stanzad::stream::StreamCondition;
 
-use crate::attacks::{ends_with, online, stream_error};
+use crate::attacks::{add, ends_with, login_at, online, stream_error};
 use crate::docs::errors_listed;
-use crate::harness::{Client, Login, PATIENCE, Server, Setup, Via};
+use crate::harness::{Client, PATIENCE, Server, Setup, Via};
 
 /// How a condition is provoked.
 enum How {
@@ -222,18 +222,9 @@ fn sessions_of_a_domain_that_goes_hear_so() {
     const SECOND: &str = "Domain \"gone.example\" { XMPP_Role = \"server\" }\n";
     let server = Setup::new().config(SECOND).start();
     server.users(&["alice"]);
-    let bob = "bob@gone.example";
-    let added = server.ctl_with_input(&["user", "add", bob, "--password-stdin"], "secret\n");
-    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    add(&server, "bob@gone.example");
     let mut alice = online(&server, "alice");
-    let mut bob = Client::connect_to(server.plain(), "gone.example").unwrap();
-    bob.features().unwrap();
-    bob.authenticate(&Login::direct(server.plain(), "bob"))
-        .unwrap();
-    bob.open().unwrap();
-    bob.features().unwrap();
-    let bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
-    assert_eq!(bob.ask("b", bind).unwrap().attr("type"), Some("result"));
+    let mut bob = login_at(&server, "gone.example", "bob");
 
     let file = server.setup().directory().join("stanzad.conf");
     let text = fs::read_to_string(&file).unwrap();

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Login, Server};
+use crate::harness::{Client, Login, Server, Setup};
 
 /// Alice's states towards bob, in the columns of the tables below.
 const STATES: [&str; 12] = [
@@ -201,7 +201,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let server = Server::start();
+        let server = Setup::new().workers(4).shipped_scripts().start();
         server.users(&["alice", "bob"]);
         let online = |user: &str| {
             let login = Login::direct(server.direct(), user).resource("desk");
@@ -215,6 +215,12 @@ impl Stage {
             client
         };
         let (alice, bob) = (online("alice"), online("bob"));
+        // The two ends are on two workers: nothing holds only because one thread did it all.
+        let listed = server.ctl(&["--json", "session", "list"]);
+        let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+        let sessions = listed.as_array().unwrap();
+        assert_eq!(sessions.len(), 2, "{listed}");
+        assert_ne!(sessions[0]["worker"], sessions[1]["worker"], "{listed}");
         Stage { server, alice, bob }
     }
 

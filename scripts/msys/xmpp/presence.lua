@@ -212,10 +212,7 @@ end
 local function client_iq_recv(session, iq)
   local owner, to = session:jid():bare(), iq:to()
   if to and to:get() ~= owner then
-    if iq:type() == "set" and to:user() and xmpp.valid_domain(to:domain()) then
-      return xmpp.reject("forbidden") -- RFC 6121 2.3.3; nor does a client get it, which might take it for a push
-    end
-    return -- refused on its way, or a client's business
+    return -- refused before any script (RFC 6121, 2.3.3), or another server's business
   end
   if iq:type() == "get" then
     local done, condition = roster.answer(iq)
