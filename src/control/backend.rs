@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::queue::{Attempt, GivenUp, QueueRow, QueueStanza, QueueTotal, Thrown, Waiting};
 use super::roster::BadRecord;
 use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::Registry;
 use crate::stanza::roster::{Roster, RosterItem};
+use crate::store::spool::Owner;
 
 /// The daemon as the console sees it. Called on the control thread; answers may wait but never block.
 pub trait Backend: 'static {
@@ -75,24 +77,32 @@ pub trait Backend: 'static {
     fn script_reload(&self) -> impl Future<Output = Result<Reloaded, Refused>>;
     /// What runs at each hook point.
     fn hooks(&self) -> impl Future<Output = Result<Vec<HookRow>, Refused>>;
-    /// What waits: for each user, or those of a domain; at most `limit` rows.
+    /// Queues behind that of `after`: all, or those of a domain and its users; at most `limit`.
     fn queue_totals(
         &self,
         domain: Option<&str>,
+        after: Option<Owner>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<QueueTotal>, Refused>>;
-    /// The messages that wait for a user, oldest first; at most `limit`. `jid` is bare.
+    /// The messages of a queue behind that of number `after`, oldest first; at most `limit`.
     fn queue_rows(
         &self,
-        jid: &Jid,
+        owner: &Owner,
+        after: i64,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<QueueRow>, Refused>>;
     /// One of them, and its stanza as XML.
     fn queue_show(&self, id: i64) -> impl Future<Output = Result<QueueStanza, Refused>>;
-    /// Throws one away.
-    fn queue_delete(&self, id: i64) -> impl Future<Output = Result<Thrown, Refused>>;
-    /// Throws away all that waits for a user. `jid` is bare.
-    fn queue_clear(&self, jid: &Jid) -> impl Future<Output = Result<Thrown, Refused>>;
+    /// Throws away what waits.
+    fn queue_delete(&self, what: Waiting) -> impl Future<Output = Result<Thrown, Refused>>;
+    /// Delivers what waits, as far as somebody takes it: the whole queue, of a message too, so that its order stays.
+    fn queue_retry(&self, what: Waiting) -> impl Future<Output = Result<Attempt, Refused>>;
+    /// Gives what waits back to its senders, who are told `reason`.
+    fn queue_bounce(
+        &self,
+        what: Waiting,
+        reason: &str,
+    ) -> impl Future<Output = Result<GivenUp, Refused>>;
     /// Checks this daemon's configuration, or that in a file, against what runs.
     fn config_check(
         &self,
@@ -323,57 +333,6 @@ pub struct HookRow {
     pub filter: Option<String>,
 }
 
-/// `queue list`.
-#[derive(Clone, Debug, Serialize)]
-pub struct QueueTotal {
-    /// The user's bare address.
-    pub jid: String,
-    /// How many messages wait.
-    pub messages: u64,
-    /// Bytes of their stanzas.
-    pub bytes: u64,
-    /// When the first was stored, in the format of XEP-0082.
-    pub oldest_at: String,
-}
-
-/// `queue list JID`.
-#[derive(Clone, Debug, Serialize)]
-pub struct QueueRow {
-    /// Its number.
-    pub id: i64,
-    /// Who sent it.
-    pub from: Option<String>,
-    /// When it was stored, in the format of XEP-0082.
-    pub stored_at: String,
-    /// From when on it is no longer delivered.
-    pub expires_at: Option<String>,
-    /// Bytes of its stanza.
-    pub bytes: u64,
-}
-
-/// `queue show`.
-#[derive(Clone, Debug, Serialize)]
-pub struct QueueStanza {
-    /// The bare address of the user for whom it waits.
-    pub jid: String,
-    /// What a listing says of it.
-    #[serde(flatten)]
-    pub row: QueueRow,
-    /// The stanza as XML.
-    pub stanza: String,
-}
-
-/// `queue delete`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Thrown {
-    /// The user's bare address.
-    pub jid: String,
-    /// How many messages are gone.
-    pub deleted: usize,
-    /// How many stay, because a session is being given them.
-    pub underway: usize,
-}
-
 /// `config check`, `config reload`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConfigReport {
@@ -475,6 +434,15 @@ pub enum Refused {
     /// Nothing of that number or for that user waits.
     #[error("nothing waits: {0}")]
     NotQueued(String),
+    /// Text that names no queue.
+    #[error("`{0}` names no queue and no message")]
+    NotAQueue(String),
+    /// Text behind which no listing goes on.
+    #[error("`{0}` is no place behind which this listing could go on")]
+    NotAfter(String),
+    /// A queue of a kind that only a later version serves.
+    #[error("this version does not serve the queue {0}")]
+    Unserved(String),
     /// The reason is too long, or not one line.
     #[error("this reason cannot be sent: one line of at most 500 characters")]
     BadReason,
@@ -522,6 +490,9 @@ impl Refused {
             Refused::NoSession { .. } => "no-session",
             Refused::NoSuchScript { .. } => "no-such-script",
             Refused::NotQueued(_) => "not-queued",
+            Refused::NotAQueue(_) => "not-a-queue",
+            Refused::NotAfter(_) => "not-after",
+            Refused::Unserved(_) => "unserved",
             Refused::BadReason => "bad-reason",
             Refused::NoSuchInvite(_) => "no-such-invite",
             Refused::BadPassword(_) => "bad-password",
@@ -566,9 +537,15 @@ impl Refused {
             }
             Refused::NoSuchScript { names, .. } => Some(format!("scripts: {}", names.join(", "))),
             Refused::NotQueued(_) => Some(
-                "`stanzactl queue list` lists for whom something waits, `queue list JID` what"
+                "`stanzactl queue list` lists for whom something waits, `queue list OWNER` what"
                     .to_owned(),
             ),
+            Refused::NotAQueue(_) => Some(
+                "a queue is named by a user's address, or like domain:example.net; a message by its number".to_owned(),
+            ),
+            Refused::NotAfter(_) => {
+                Some("`--after` takes the OWNER or the ID of the last row before".to_owned())
+            }
             Refused::Configuration { .. } => Some("nothing has changed: what runs, runs on".to_owned()),
             Refused::NoSetting(_) => {
                 Some("`stanzactl config show` lists what is there, docs/config-reference.md what there could be".to_owned())

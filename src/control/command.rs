@@ -60,6 +60,10 @@ pub(super) enum Verb {
     QueueList,
     /// Shows one stanza that waits.
     QueueShow,
+    /// Delivers what waits.
+    QueueRetry,
+    /// Gives what waits back.
+    QueueBounce,
     /// Throws away what waits.
     QueueDelete,
     /// Checks a configuration.
@@ -181,7 +185,7 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("block", "Whom users do not hear from"),
     ("config", "What the configuration says"),
     ("script", "The Lua that decides"),
-    ("queue", "What waits for users who are away"),
+    ("queue", "What waits until it can be delivered"),
 ];
 
 /// Every command.
@@ -292,6 +296,8 @@ pub const COMMANDS: &[Command] = &[
     script::HOOKS,
     queue::LIST,
     queue::SHOW,
+    queue::RETRY,
+    queue::BOUNCE,
     queue::DELETE,
     Command {
         verb: Verb::Trace,

@@ -7,17 +7,18 @@ use super::backend::{Backend, Failure, Refused};
 use super::command::Verb;
 use super::local;
 use super::protocol::{Fault, Request};
-use super::roster;
+use super::{queue, roster};
 use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Watch};
 
-/// Rows that a listing gives when nobody says how many.
-const LISTED: usize = 1000;
 /// How long an invite is good for if nothing is said.
 const WEEK_HOURS: u32 = 168;
 
-/// The longest reason that a client is given.
+/// What a client is told that is sent away without a reason.
+const KICKED: &str = "the operator has ended this session";
+
+/// The longest reason that a peer is given.
 const REASON_CHARS: usize = 500;
 
 /// What a command gives.
@@ -65,7 +66,7 @@ pub(super) async fn run<B: Backend>(
         }
         Verb::SessionKick => {
             let jid = address(argument(request, "jid"))?;
-            let closed = backend.session_kick(&jid, reason(request)?).await?;
+            let closed = backend.session_kick(&jid, reason(request, KICKED)?).await?;
             Outcome::Record(
                 json!({ "jid": jid.as_str(), "sessions_closed": closed.sessions_closed }),
             )
@@ -88,15 +89,11 @@ pub(super) async fn run<B: Backend>(
             backend.config_show(argument(request, "path")).await?,
         )?),
         Verb::Hooks => rows(backend.hooks().await?)?,
-        Verb::QueueList => queue_list(backend, request).await?,
-        Verb::QueueShow => match number(argument(request, "id")) {
-            Some(id) => Outcome::Record(value(backend.queue_show(id).await?)?),
-            None => return Err(Refused::NotQueued(argument(request, "id").to_owned()).into()),
-        },
-        Verb::QueueDelete => Outcome::Record(match number(argument(request, "what")) {
-            Some(id) => value(backend.queue_delete(id).await?)?,
-            None => value(backend.queue_clear(&user(request, "what")?).await?)?,
-        }),
+        Verb::QueueList
+        | Verb::QueueShow
+        | Verb::QueueDelete
+        | Verb::QueueRetry
+        | Verb::QueueBounce => queue::run(backend, verb, request).await?,
         Verb::Trace => {
             let jid = address(argument(request, "jid"))?;
             Outcome::Live(backend.traces().watch(jid.as_str())?)
@@ -163,39 +160,6 @@ async fn rosters<B: Backend>(backend: &B, verb: Verb, request: &Request) -> Resu
     })
 }
 
-/// A row for each user, or for each message of one.
-async fn queue_list<B: Backend>(backend: &B, request: &Request) -> Result<Outcome, Fault> {
-    let limit = request
-        .args
-        .get("limit")
-        .and_then(|given| given.parse().ok());
-    let limit: usize = limit.unwrap_or(LISTED);
-    // One more shows whether there is more.
-    let asked = limit.saturating_add(1);
-    let mut rows: Vec<Value> = match optional_address(request, "jid")? {
-        Some(jid) if jid.local().is_some() => {
-            let rows = backend.queue_rows(&user(request, "jid")?, asked).await?;
-            rows.into_iter().map(value).collect::<Result<_, _>>()?
-        }
-        of => {
-            let domain = of.as_ref().map(Jid::domain);
-            let rows = backend.queue_totals(domain, asked).await?;
-            rows.into_iter().map(value).collect::<Result<_, _>>()?
-        }
-    };
-    Ok(if rows.len() > limit {
-        rows.truncate(limit);
-        Outcome::Page(rows)
-    } else {
-        Outcome::Rows(rows)
-    })
-}
-
-/// A message's number.
-fn number(given: &str) -> Option<i64> {
-    given.parse().ok().filter(|id| *id > 0)
-}
-
 async fn block<B: Backend>(
     backend: &B,
     request: &Request,
@@ -243,13 +207,18 @@ fn rows<T: Serialize>(list: Vec<T>) -> Result<Outcome, Fault> {
         .map(Outcome::Rows)
 }
 
-fn value<T: Serialize>(data: T) -> Result<Value, Fault> {
+pub(super) fn value<T: Serialize>(data: T) -> Result<Value, Fault> {
     serde_json::to_value(data).map_err(|error| Refused::Failed(Failure::from(error)).into())
 }
 
 /// An argument whose presence `protocol::parse` has checked.
-fn argument<'r>(request: &'r Request, name: &str) -> &'r str {
+pub(super) fn argument<'r>(request: &'r Request, name: &str) -> &'r str {
     request.args.get(name).map_or("", String::as_str)
+}
+
+/// An argument that may have been left out.
+pub(super) fn optional<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
+    request.args.get(name).map(String::as_str)
 }
 
 /// A number, whose form `protocol::parse` has checked.
@@ -277,14 +246,14 @@ fn addresses(request: &Request) -> Result<Vec<Jid>, Refused> {
     given.map(address).collect()
 }
 
-/// What a client is told that is sent away: one line of text.
-fn reason(request: &Request) -> Result<&str, Fault> {
+/// What a peer is told, `otherwise` if the operator gives no reason: one line of text.
+pub(super) fn reason<'r>(request: &'r Request, otherwise: &'r str) -> Result<&'r str, Fault> {
     let reason = request.args.get("reason").map_or("", |given| given.trim());
     if reason.chars().count() > REASON_CHARS || reason.chars().any(char::is_control) {
         return Err(Refused::BadReason.into());
     }
     Ok(match reason {
-        "" => "the operator has ended this session",
+        "" => otherwise,
         reason => reason,
     })
 }

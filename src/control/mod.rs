@@ -15,6 +15,7 @@ mod local;
 mod manual;
 mod nearest;
 mod protocol;
+mod queue;
 mod render;
 mod roster;
 mod shape;
@@ -23,15 +24,15 @@ mod tests;
 
 pub use backend::{
     Backend, CertificateRow, ChangeRow, ConfigReport, Deleted, Failure, HandlerRow, HookRow,
-    Imported, InviteRow, Listening, NewInvite, QueueRow, QueueStanza, QueueTotal, Refused,
-    Reloaded, ScriptPage, ScriptRow, SessionRow, SettingReport, SettingRow, Summary, Thrown,
-    UserRow,
+    Imported, InviteRow, Listening, NewInvite, Refused, Reloaded, ScriptPage, ScriptRow,
+    SessionRow, SettingReport, SettingRow, Summary, UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
 pub use command::{COMMANDS, Command, GROUPS};
 pub use listener::{BindError, Listener};
 pub use local::answer_here;
 pub use protocol::{Complaint, Reply, Request, unknown};
+pub use queue::{Attempt, GivenUp, QueueRow, QueueStanza, QueueTotal, Thrown, Waiting};
 pub use render::{shown, trace};
 pub use roster::BadRecord;
 pub use shape::{Answer, Arg, ArgKind};

@@ -17,6 +17,7 @@ use crate::directory::BlockChange;
 use crate::jid::Jid;
 use crate::observe::trace::{Record, Registry, TraceStep};
 use crate::stanza::roster::{Roster, RosterItem};
+use crate::store::spool::Owner;
 
 #[derive(Default)]
 struct OneUser {
@@ -139,31 +140,42 @@ impl Backend for OneUser {
     async fn queue_totals(
         &self,
         _: Option<&str>,
+        after: Option<Owner>,
         limit: usize,
     ) -> Result<Vec<QueueTotal>, Refused> {
         let total = |at| QueueTotal {
-            jid: format!("user{at}@localhost"),
+            owner: format!("user{at}@localhost"),
+            kind: "user",
             messages: 1,
             bytes: 100,
             oldest_at: "2026-01-02T03:04:05.000Z".to_owned(),
+            tries: 0,
+            next_at: None,
         };
-        Ok((0..3).take(limit).map(total).collect())
+        let behind = |total: &QueueTotal| after.iter().all(|owner| *owner.name() < *total.owner);
+        Ok((0..3).map(total).filter(behind).take(limit).collect())
     }
-    async fn queue_rows(&self, _: &Jid, _: usize) -> Result<Vec<QueueRow>, Refused> {
+    async fn queue_rows(&self, _: &Owner, _: i64, _: usize) -> Result<Vec<QueueRow>, Refused> {
         Ok(Vec::new())
     }
     async fn queue_show(&self, id: i64) -> Result<QueueStanza, Refused> {
         Err(Refused::NotQueued(id.to_string()))
     }
-    async fn queue_delete(&self, id: i64) -> Result<Thrown, Refused> {
-        Err(Refused::NotQueued(id.to_string()))
+    async fn queue_delete(&self, what: Waiting) -> Result<Thrown, Refused> {
+        match what {
+            Waiting::Row(id) => Err(Refused::NotQueued(id.to_string())),
+            Waiting::Owner(owner) => Ok(Thrown {
+                owner: owner.to_string(),
+                deleted: 2,
+                underway: 0,
+            }),
+        }
     }
-    async fn queue_clear(&self, jid: &Jid) -> Result<Thrown, Refused> {
-        Ok(Thrown {
-            jid: jid.to_string(),
-            deleted: 2,
-            underway: 0,
-        })
+    async fn queue_retry(&self, what: Waiting) -> Result<Attempt, Refused> {
+        Err(Refused::Unserved(format!("{what:?}")))
+    }
+    async fn queue_bounce(&self, what: Waiting, reason: &str) -> Result<GivenUp, Refused> {
+        Err(Refused::Failed(format!("{what:?} {reason}").into()))
     }
     fn traces(&self) -> Arc<Registry> {
         Arc::clone(&self.traces)
@@ -297,9 +309,19 @@ fn listings_are_bounded_and_say_when_there_is_more() {
         let bad = complaint(list(&[("limit", "0")]));
         assert_eq!(bad.message, "`0` is no limit of `queue list`");
 
+        let rest = list(&[("after", "user0@localhost"), ("limit", "2")]);
+        assert!(
+            matches!(&rest[..], [Reply::Row(row), _, Reply::Done(Value::Null)] if row["owner"] == "user1@localhost"),
+            "{rest:?}"
+        );
+        for of in [&[("after", "7")][..], &[("owner", "a@x"), ("after", "b@x")]] {
+            assert_eq!(complaint(list(of)).code, "not-after");
+        }
+        assert_eq!(complaint(list(&[("owner", "a@x/y")])).code, "not-a-queue");
+
         let delete = |what| ask(&path, "queue delete", &[("what", what)]);
         assert_eq!(complaint(delete("17")).code, "not-queued");
-        assert_eq!(complaint(delete("localhost")).code, "not-a-user");
+        assert_eq!(complaint(delete("localhost")).code, "not-a-queue");
         let cleared = delete("alice@localhost");
         assert!(matches!(&cleared[..], [Reply::Done(done)] if done["deleted"] == 2));
         assert_eq!(

@@ -1,4 +1,7 @@
-//! The operator throws waiting messages away.
+//! Rows leave a user's queue without having reached it: thrown away, or held while they are given back (`bounce.rs`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::directory::{Account, Directory, Queued};
 use crate::jid::Jid;
@@ -13,6 +16,45 @@ pub struct Discarded {
     pub underway: usize,
 }
 
+/// Rows that no session is given until they are let go: as if an outbox carried them. A flush passes them over, and the
+/// account stays in the directory.
+pub(super) struct Held {
+    account: Arc<Account>,
+    rows: BTreeSet<i64>,
+    /// How many of those asked for a session is being given: they are not held.
+    pub(super) underway: usize,
+}
+
+impl Held {
+    /// Holds those of `rows` that no session is being given.
+    pub(super) fn take(directory: &Directory, bare: &Jid, rows: &[RowId]) -> Held {
+        let (account, held) = directory.with(bare, |account, state| {
+            let held: BTreeSet<i64> = rows
+                .iter()
+                .map(|row| i64::from(*row))
+                .filter(|row| state.carry(*row))
+                .collect();
+            (account.clone(), held)
+        });
+        Held {
+            account,
+            underway: rows.len().saturating_sub(held.len()),
+            rows: held,
+        }
+    }
+
+    /// Whether that row is held.
+    pub(super) fn has(&self, row: RowId) -> bool {
+        self.rows.contains(&i64::from(row))
+    }
+
+    /// Lets all of them go.
+    pub(super) fn let_go(self, directory: &Directory) {
+        release(&self.account, self.rows.into_iter().collect());
+        directory.retire(&self.account);
+    }
+}
+
 /// Deletes spool rows of the user `bare` that no session is being given. No flush finds them meanwhile, so what is
 /// counted as deleted is not delivered.
 ///
@@ -24,20 +66,11 @@ pub async fn discard(
     bare: &Jid,
     rows: Vec<RowId>,
 ) -> Result<Discarded, StoreError> {
-    let (account, free) = directory.with(bare, |account, state| {
-        // As if an outbox carried them: a flush passes them over, and the account stays in the directory.
-        let free: Vec<i64> = rows
-            .iter()
-            .map(|row| i64::from(*row))
-            .filter(|row| state.carry(*row))
-            .collect();
-        (account.clone(), free)
-    });
-    let underway = rows.len().saturating_sub(free.len());
-    let ids = free.iter().copied().map(RowId::from).collect();
-    let deleted = store.spool_delete(ids).await;
-    release(&account, free);
-    directory.retire(&account);
+    let held = Held::take(directory, bare, &rows);
+    let underway = held.underway;
+    let free = rows.into_iter().filter(|row| held.has(*row)).collect();
+    let deleted = store.spool_delete(free).await;
+    held.let_go(directory);
     Ok(Discarded {
         deleted: deleted?,
         underway,

@@ -4,17 +4,21 @@
 //! recipient's account turn (`turn.rs`), which runs as a task of the worker that took it.
 
 mod blocking;
+mod bounce;
 mod discard;
 mod place;
 mod receipt;
+mod retry;
 mod roster;
 #[cfg(test)]
 mod tests;
 mod turn;
 
 pub use blocking::blocked_error;
+pub use bounce::{Expired, Returned, given_up};
 pub use discard::{Discarded, discard};
 pub use receipt::{Fate, Receipt};
+pub use retry::Retried;
 pub use roster::LocalRosters;
 
 use std::rc::Rc;

@@ -1,4 +1,5 @@
 mod blocking;
+mod bouncing;
 mod discarding;
 
 use std::rc::Rc;

@@ -13,6 +13,7 @@ use crate::directory::{
     Account, Insured, Item, Outbox, Outcome, Pushed, Queued, Safe, Show, State, TurnWork, Work,
     Written,
 };
+use crate::jid::Jid;
 use crate::stanza::{Condition, Stanza, StanzaError, format_time};
 use crate::store::spool::Owner;
 use crate::store::{RowId, SpoolRow, StoreError};
@@ -289,7 +290,7 @@ async fn append_rows(
     while !entries.is_empty() {
         let rows = entries
             .iter()
-            .map(|entry| row(delivery, account, &entry.stanza))
+            .map(|entry| row(delivery, account.bare(), &entry.stanza))
             .collect();
         match delivery.store.spool_append(rows, quota).await {
             Ok(ids) => {
@@ -313,14 +314,13 @@ async fn append_rows(
     Ok(())
 }
 
-/// A spool row: stamped with when and by whom it was stored (XEP-0203) and with an id that stays the same however often
+/// A spool row of the user `owner` (a bare JID): stamped with when and by whom it was stored (XEP-0203) and with an id that stays the same however often
 /// it is delivered (XEP-0359).
-fn row(delivery: &Delivery, account: &Account, stanza: &Stanza) -> SpoolRow {
+pub(super) fn row(delivery: &Delivery, owner: &Jid, stanza: &Stanza) -> SpoolRow {
     let now = delivery.clock.wall_ms();
-    let owner = account.bare().clone();
     let mut stanza = stanza.clone();
     // It parsed when it came in: content that does not parse now keeps no forged id either, having no elements.
-    let _ = stanza.stanza_id(&owner, &delivery.clock.random_id());
+    let _ = stanza.stanza_id(owner, &delivery.clock.random_id());
     stanza.add_delay(owner.domain(), &format_time(now));
     let expires = (delivery.settings)().offline_expiration_s.map(|seconds| {
         now.saturating_add(i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX))
@@ -328,7 +328,7 @@ fn row(delivery: &Delivery, account: &Account, stanza: &Stanza) -> SpoolRow {
     SpoolRow {
         stanza: stanza.to_bytes(),
         from: stanza.from().cloned(),
-        owner: Owner::user(&owner),
+        owner: Owner::user(owner),
         stored_at: now,
         expires_at: expires,
     }

@@ -348,6 +348,12 @@ impl State {
         self.carried.insert(row)
     }
 
+    /// Whether some outbox carries that spool row.
+    #[must_use]
+    pub fn carries(&self, row: i64) -> bool {
+        self.carried.contains(&row)
+    }
+
     /// An outbox no longer carries these rows: they are deleted, or may be fetched again.
     pub fn release(&mut self, rows: &[i64]) {
         for row in rows {

@@ -62,6 +62,8 @@ counters! {
     stanzas_out,
     /// Messages put into the spool for users who are away.
     spooled,
+    /// Messages given back to their senders: expired ones, and those that the operator gave up.
+    bounced,
     /// Sessions ended by a panic in their code.
     panics,
 }

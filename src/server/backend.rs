@@ -10,9 +10,9 @@ use super::reload::Reloads;
 use super::{Common, Workers, blocks, queue, roster, scripts, sessions, settings};
 use crate::accounts::{AccountError, Token};
 use crate::control::{
-    Backend, CertificateRow, ConfigReport, Deleted, HookRow, Imported, InviteRow, Listening,
-    NewInvite, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage, ScriptRow,
-    SessionRow, SettingReport, Summary, Thrown, UserRow,
+    Attempt, Backend, CertificateRow, ConfigReport, Deleted, GivenUp, HookRow, Imported, InviteRow,
+    Listening, NewInvite, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage,
+    ScriptRow, SessionRow, SettingReport, Summary, Thrown, UserRow, Waiting,
 };
 use crate::directory::BlockChange;
 use crate::hook::Outbox;
@@ -315,27 +315,37 @@ impl Backend for Console {
     async fn queue_totals(
         &self,
         domain: Option<&str>,
+        after: Option<Owner>,
         limit: usize,
     ) -> Result<Vec<QueueTotal>, Refused> {
-        queue::totals(&self.common, domain, limit)
-            .await
-            .map_err(failed)
+        let totals = queue::totals(&self.common, domain, after, limit).await;
+        totals.map_err(failed)
     }
 
-    async fn queue_rows(&self, jid: &Jid, limit: usize) -> Result<Vec<QueueRow>, Refused> {
-        queue::rows(&self.common, jid, limit).await.map_err(failed)
+    async fn queue_rows(
+        &self,
+        owner: &Owner,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<QueueRow>, Refused> {
+        let rows = queue::rows(&self.common, owner, after, limit).await;
+        rows.map_err(failed)
     }
 
     async fn queue_show(&self, id: i64) -> Result<QueueStanza, Refused> {
         queue::show(&self.common, id).await
     }
 
-    async fn queue_delete(&self, id: i64) -> Result<Thrown, Refused> {
-        queue::delete(&self.common, id).await
+    async fn queue_delete(&self, what: Waiting) -> Result<Thrown, Refused> {
+        queue::delete(&self.common, what).await
     }
 
-    async fn queue_clear(&self, jid: &Jid) -> Result<Thrown, Refused> {
-        queue::clear(&self.common, jid).await
+    async fn queue_retry(&self, what: Waiting) -> Result<Attempt, Refused> {
+        queue::retry(&self.common, &self.workers, what).await
+    }
+
+    async fn queue_bounce(&self, what: Waiting, reason: &str) -> Result<GivenUp, Refused> {
+        queue::bounce(&self.common, &self.workers, what, reason).await
     }
 
     async fn config_check(&self, file: Option<&str>) -> Result<ConfigReport, Refused> {

@@ -7,6 +7,7 @@ mod backend;
 mod banner;
 mod blocks;
 mod drain;
+mod expiry;
 mod host;
 mod identity;
 mod local;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::banner::{Banner, Socket};
 use super::identity::{Tls, TlsError};
 use super::local::Local;
-use super::{Common, Options, Workers, backend, host, memory, reload, watchdog};
+use super::{Common, Options, Workers, backend, expiry, host, memory, reload, watchdog};
 use crate::accounts::Accounts;
 use crate::config::{Config, Diagnostics};
 use crate::control;
@@ -132,6 +132,10 @@ pub(super) async fn start(options: Options, config: Arc<Config>) -> Result<Start
         activities,
     )));
     tasks.push(tokio::task::spawn_local(memory::watch(common.clone())));
+    tasks.push(tokio::task::spawn_local(expiry::watch(
+        common.clone(),
+        workers.clone(),
+    )));
     tasks.push(tokio::task::spawn_local(tell_reports(scripts.clone())));
     Ok(Started {
         common,

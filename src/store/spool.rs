@@ -126,6 +126,14 @@ impl Owner {
         bare.then(|| Owner::user(&jid))
     }
 
+    /// The bare address, if this is a user.
+    #[must_use]
+    pub fn user_jid(&self) -> Option<Jid> {
+        (self.kind == Kind::User)
+            .then(|| Jid::new(&self.name).ok())
+            .flatten()
+    }
+
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> Kind {

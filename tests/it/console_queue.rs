@@ -6,7 +6,7 @@ use crate::console::{json, online, row};
 use crate::harness::Server;
 
 #[test]
-fn what_waits_is_listed_shown_and_thrown_away() {
+fn what_waits_is_listed_and_shown() {
     let server = Server::start();
     server.users(&["alice", "bob", "carol"]);
     assert_eq!(json(&server, &["queue", "list"]), Value::Array(Vec::new()));
@@ -24,12 +24,12 @@ fn what_waits_is_listed_shown_and_thrown_away() {
     alice.drain().unwrap();
 
     let totals = json(&server, &["queue", "list"]);
-    let bob = row(&totals, "jid", "bob@localhost").unwrap();
+    let bob = row(&totals, "owner", "bob@localhost").unwrap();
     assert_eq!(bob["messages"], 3);
     assert!(bob["bytes"].as_u64().unwrap() > 300, "{bob:#}");
     assert!(bob["oldest_at"].as_str().unwrap().ends_with('Z'), "{bob:#}");
     assert_eq!(
-        row(&totals, "jid", "carol@localhost").unwrap()["messages"],
+        row(&totals, "owner", "carol@localhost").unwrap()["messages"],
         1
     );
     assert_eq!(json(&server, &["queue", "list", "localhost"]), totals);
@@ -44,19 +44,47 @@ fn what_waits_is_listed_shown_and_thrown_away() {
     assert_eq!(ids.len(), 3);
     assert_eq!(waiting[0]["from"], "alice@localhost/desk");
     let shown = json(&server, &["queue", "show", &ids[1]]);
-    assert_eq!(shown["jid"], "bob@localhost");
+    assert_eq!(shown["owner"], "bob@localhost");
     let stanza = shown["stanza"].as_str().unwrap();
+    // No listing has what people write.
+    for listing in [&["queue", "list"][..], &["queue", "list", "bob@localhost"]] {
+        for said in [
+            server.ctl(listing).stdout,
+            json(&server, listing).to_string(),
+        ] {
+            assert!(!said.contains("text of"), "{said}");
+        }
+    }
     assert!(
         stanza.contains("text of two") && stanza.contains("urn:xmpp:delay"),
         "{stanza}"
     );
+}
 
-    let deleted = json(&server, &["queue", "delete", &ids[1]]);
+#[test]
+fn what_waits_is_thrown_away() {
+    let server = Server::start();
+    server.users(&["alice", "bob", "carol"]);
+    let mut alice = online(&server, "alice");
+    for (to, id) in [
+        ("bob", "one"),
+        ("bob", "two"),
+        ("bob", "three"),
+        ("carol", "x"),
+    ] {
+        let to = format!("{to}@localhost");
+        alice.say(&to, id, "hello").unwrap();
+    }
+    alice.drain().unwrap();
+    let waiting = json(&server, &["queue", "list", "bob@localhost"]);
+    let two = waiting[1]["id"].to_string();
+
+    let deleted = json(&server, &["queue", "delete", &two]);
     assert_eq!(
-        (&deleted["jid"], &deleted["deleted"]),
+        (&deleted["owner"], &deleted["deleted"]),
         (&"bob@localhost".into(), &1.into())
     );
-    let twice = server.ctl(&["queue", "delete", &ids[1]]);
+    let twice = server.ctl(&["queue", "delete", &two]);
     assert_eq!(twice.code, Some(1));
     assert!(
         twice.stderr.contains("stanzactl queue list"),
@@ -100,6 +128,24 @@ fn long_queues_are_listed_to_a_limit() {
         (rows.as_array().unwrap().len(), ended.stderr)
     };
     assert_eq!(listed(&["bob@localhost"]), (5, String::new()));
+    let all = json(&server, &["queue", "list", "bob@localhost"]);
+    let after = all[2]["id"].to_string();
+    let rest = json(
+        &server,
+        &["queue", "list", "bob@localhost", "--after", &after],
+    );
+    assert_eq!(rest.as_array().unwrap()[..], all.as_array().unwrap()[3..]);
+    let rest = json(&server, &["queue", "list", "--after", "bob@localhost"]);
+    assert_eq!(rest[0]["owner"], "carol@localhost");
+    assert_eq!(
+        (&rest[0]["kind"], &rest[0]["tries"]),
+        (&"user".into(), &0.into())
+    );
+    assert!(
+        rest[0]["next_at"].as_str().unwrap().ends_with('Z'),
+        "it expires"
+    );
+    assert_eq!(listed(&["domain:localhost"]), (0, String::new()));
     assert_eq!(
         listed(&["bob@localhost", "--limit", "5"]),
         (5, String::new())
