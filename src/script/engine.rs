@@ -25,6 +25,7 @@ use super::run::{Call, RunError, Running, finish};
 use super::sandbox::Vm;
 use super::snapshot::Snapshot;
 use super::status::{HookLine, ScriptLine, WorkerStatus};
+use super::tidy;
 use super::timers::Timer;
 
 /// How often old VMs are looked at while there are any.
@@ -69,7 +70,8 @@ impl Engine {
         });
         hub.attach(Rc::downgrade(&engine));
         tokio::task::spawn_local(serve(Rc::downgrade(&engine), seat.orders));
-        tokio::task::spawn_local(keep_time(Rc::downgrade(&engine), hub));
+        tokio::task::spawn_local(keep_time(Rc::downgrade(&engine), hub.clone()));
+        tokio::task::spawn_local(tidy::keep(Rc::downgrade(&engine), hub));
         engine
     }
 

@@ -21,6 +21,7 @@ use super::coordinator::Order;
 use super::engine::Engine;
 use super::live::Stats;
 use super::run::Call;
+use super::tidy::Tidy;
 use super::timers::Timers;
 use super::{Host, Module};
 
@@ -52,6 +53,7 @@ struct Inner {
     current: RefCell<Option<Rc<Call>>>,
     engine: RefCell<Weak<Engine>>,
     tasks: Cell<usize>,
+    tidy: Tidy,
     /// In a selftest: what its scripts have sent, in place of sending it.
     sent: RefCell<Option<Vec<Stanza>>>,
 }
@@ -91,6 +93,7 @@ impl Hub {
             current: RefCell::default(),
             engine: RefCell::new(Weak::new()),
             tasks: Cell::new(0),
+            tidy: Tidy::default(),
             sent: RefCell::new(None),
         }))
     }
@@ -111,6 +114,10 @@ impl Hub {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
+    }
+
+    pub(super) fn tidy(&self) -> &Tidy {
+        &self.0.tidy
     }
 
     pub(super) fn timers(&self) -> &Timers {

@@ -27,6 +27,7 @@ mod scratch;
 mod settings;
 mod snapshot;
 mod status;
+mod tidy;
 mod timers;
 mod verdict;
 mod watch;

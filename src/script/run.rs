@@ -113,6 +113,9 @@ impl Future for Running {
                 .busy
                 .set(script.stats.busy.get() + begun.elapsed());
         }
+        if polled.is_pending() {
+            self.hub.tidy().note_wait();
+        }
         self.hub.enter(outer);
         polled
     }

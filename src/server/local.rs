@@ -18,7 +18,7 @@ use crate::observe::Activity;
 use crate::router::{Router, SendQueue};
 use crate::script::{self, Engine};
 use crate::services::{self, StreamFeatures};
-use crate::session::{self, Buffers, Login, LoginParts, LoginRules, Session, Shared, SmRules};
+use crate::session::{self, Buffers, Headers, Login, LoginParts, LoginRules, Session, Shared, SmRules};
 use crate::store::spool::Quota;
 use crate::stream::{self, AcceptContext};
 
@@ -92,6 +92,7 @@ impl Local {
             queue,
             timers,
             buffers: Rc::new(Buffers::default()),
+            headers: Headers::default(),
             stanzas_per_turn: now.limits().max_stanzas_per_turn,
             outbox_stall: now.limits().outbox_stall,
             sm: Box::new(move || sm_rules(&config())),

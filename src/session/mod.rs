@@ -5,6 +5,7 @@
 //! routes a bounded number of stanzas, and writes what its outbox holds in one go.
 
 mod buffers;
+mod headers;
 mod login;
 mod receipts;
 mod sm;
@@ -12,6 +13,7 @@ mod turn;
 mod write;
 
 pub use buffers::Buffers;
+pub use headers::Headers;
 pub use login::{Login, LoginParts, LoginRules};
 pub use sm::SmRules;
 
@@ -58,6 +60,8 @@ pub struct Shared {
     pub timers: Timers,
     /// Lends them buffers while bytes move.
     pub buffers: Rc<Buffers>,
+    /// What their stream headers have in common.
+    pub headers: Headers,
     /// Stanzas of one session per turn.
     pub stanzas_per_turn: usize,
     /// How long an outbox may stay full.
@@ -101,7 +105,7 @@ pub struct Session {
     outbox: Arc<Outbox>,
     io: Tls,
     framer: Framer,
-    header: Header,
+    header: Rc<Header>,
     /// Bytes read and not looked at yet: the turn was over, or too much was held.
     leftover: Vec<u8>,
     /// Reading stopped because too much waits: nothing wakes the session for its socket until it is tried again.
@@ -175,6 +179,7 @@ impl Session {
             revoked: false.into(),
             vars: parking_lot::Mutex::default(),
         });
+        let header = shared.headers.share(bound.header);
         let deadline = shared.timers.deadline();
         let read_at_ms = shared.timers.clock().monotonic_ms();
         Session {
@@ -184,7 +189,7 @@ impl Session {
             outbox: registered.outbox.clone(),
             io: bound.io,
             framer: bound.framer,
-            header: bound.header,
+            header,
             leftover: bound.leftover,
             paused: false,
             parked: None,

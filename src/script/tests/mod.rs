@@ -8,6 +8,7 @@ mod filters;
 mod generations;
 mod handlers;
 mod shipped;
+mod tidy;
 
 use std::cell::RefCell;
 use std::future::Future;
