@@ -18,7 +18,9 @@ use crate::observe::Activity;
 use crate::router::{Router, SendQueue};
 use crate::script::{self, Engine};
 use crate::services::{self, StreamFeatures};
-use crate::session::{self, Buffers, Headers, Login, LoginParts, LoginRules, Session, Shared, SmRules};
+use crate::session::{
+    self, Buffers, Headers, Login, LoginParts, LoginRules, Session, Shared, SmRules,
+};
 use crate::store::spool::Quota;
 use crate::stream::{self, AcceptContext};
 

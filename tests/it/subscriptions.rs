@@ -258,9 +258,10 @@ fn hears(client: &mut Client, kind: &str, from: &str) -> bool {
     }
 }
 
-fn expected(cell: &str) -> (bool, &str) {
-    let (mark, state) = cell.split_once(' ').unwrap();
-    (mark == ">", state)
+/// Holds what has happened to a cell: whether the stanza went on, and Alice's state after it.
+fn compare(cell: &str, (passed, state): (bool, &str), what: &str) {
+    let (mark, after) = cell.split_once(' ').unwrap();
+    assert_eq!((passed, state), (mark == ">", after), "{what}");
 }
 
 #[test]
@@ -268,7 +269,6 @@ fn every_state_and_event_that_a_user_sends() {
     let mut stage = Stage::new();
     for (kind, cells) in SENT {
         for (before, cell) in STATES.iter().zip(cells) {
-            let (passes, after) = expected(cell);
             stage.set("alice", "bob", before);
             // Bob's half is such that whatever arrives changes it, and so is given to him.
             let other = match kind {
@@ -283,10 +283,10 @@ fn every_state_and_event_that_a_user_sends() {
             // What alice sent has gone its way when what she sends behind it is answered.
             let _ = hears(&mut stage.alice, "none", "nobody");
             let passed = hears(&mut stage.bob, kind, "alice@localhost");
-            assert_eq!(
-                (passed, stage.state().as_str()),
-                (passes, after),
-                "{kind} in {before}"
+            compare(
+                cell,
+                (passed, &stage.state()),
+                &format!("{kind} in {before}"),
             );
         }
     }
@@ -297,7 +297,6 @@ fn every_state_and_event_that_a_contact_sends() {
     let mut stage = Stage::new();
     for (kind, cells) in RECEIVED {
         for (before, cell) in STATES.iter().zip(cells) {
-            let (passes, after) = expected(cell);
             stage.set("alice", "bob", before);
             // Bob's half is such that his server lets it out.
             let other = match kind {
@@ -314,10 +313,10 @@ fn every_state_and_event_that_a_contact_sends() {
             stage.bob.send(&presence).unwrap();
             let _ = hears(&mut stage.bob, "none", "nobody");
             let passed = hears(&mut stage.alice, kind, "bob@localhost");
-            assert_eq!(
-                (passed, stage.state().as_str()),
-                (passes, after),
-                "{kind} in {before}"
+            compare(
+                cell,
+                (passed, &stage.state()),
+                &format!("{kind} in {before}"),
             );
         }
     }

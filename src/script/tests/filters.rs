@@ -248,19 +248,11 @@ fn a_parked_script_refuses_only_what_it_wanted() {
     on_worker(async {
         let guard = "hook('client_message_recv', { to = 'vault' }, function() end)
                      function init() return kv.incr('builds') == 1 end";
-        let hoard = "hook('client_message_recv', 1, function(sess, stanza)
-                       local hoard = {}
-                       while stanza:body() == 'hoard' do hoard[#hoard + 1] = ('x'):rep(100000) .. #hoard end
-                       return stanza:body() == 'there?' and xmpp.DONE or nil
-                     end)";
-        let mut required = script("guard");
-        required.required = true;
-        let stage = Stage::new(
-            1,
-            &[("guard.lua", guard), ("hoard.lua", hoard)],
-            &[required, script("hoard")],
-        );
-        stage.build(1).await.unwrap();
+        let stage = Stage::beside_a_hoarder(
+            guard,
+            "return stanza:body() == 'there?' and xmpp.DONE or nil",
+        )
+        .await;
         stage.message("bob@localhost", "hoard").await;
         let deadline = std::time::Instant::now() + super::PATIENCE;
         while stage.message("bob@localhost", "there?").await.0.name() != "done" {

@@ -408,18 +408,7 @@ fn a_required_script_that_cannot_come_back_fails_closed() {
     on_worker(async {
         let guard = "hook('client_message_recv', 0, function() return end)
                      function init() return kv.incr('builds') == 1 end";
-        let hoard = "hook('client_message_recv', 1, function(sess, stanza)
-                       local hoard = {}
-                       while stanza:body() == 'hoard' do hoard[#hoard + 1] = ('x'):rep(100000) .. #hoard end
-                     end)";
-        let mut required = script("guard");
-        required.required = true;
-        let stage = Stage::new(
-            1,
-            &[("guard.lua", guard), ("hoard.lua", hoard)],
-            &[required, script("hoard")],
-        );
-        stage.build(1).await.unwrap();
+        let stage = Stage::beside_a_hoarder(guard, "").await;
         assert_eq!(stage.message("bob@localhost", "hi").await.0.name(), "next");
         let (verdict, _) = stage.message("bob@localhost", "hoard").await;
         assert_eq!(

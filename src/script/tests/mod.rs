@@ -195,6 +195,26 @@ impl Stage {
         stage
     }
 
+    /// One worker with a required `guard.lua`, and a `hoard.lua` that runs out of memory at a message `hoard`.
+    async fn beside_a_hoarder(guard: &str, hoarders_verdict: &str) -> Stage {
+        let hoard = format!(
+            "hook('client_message_recv', 1, function(sess, stanza)
+               local hoard = {{}}
+               while stanza:body() == 'hoard' do hoard[#hoard + 1] = ('x'):rep(100000) .. #hoard end
+               {hoarders_verdict}
+             end)"
+        );
+        let mut required = script("guard");
+        required.required = true;
+        let stage = Stage::new(
+            1,
+            &[("guard.lua", guard), ("hoard.lua", &hoard)],
+            &[required, script("hoard")],
+        );
+        stage.build(1).await.unwrap();
+        stage
+    }
+
     /// Builds and flips what is on disk now, without the coordinator.
     async fn build(&self, number: u64) -> Result<(), Failure> {
         let snapshot = Arc::new(Snapshot::read(&self.settings, None).unwrap());
