@@ -101,6 +101,11 @@ trait Service {
         Condition::ServiceUnavailable
     }
 
+    /// What an error repeats of `payload` (RFC 6120 §8.3.1), where clients find by it what they had asked.
+    fn echo(&self, _payload: &Element) -> Option<Element> {
+        None
+    }
+
     /// Answers, now or later.
     fn answer(&self, request: &Request<'_>) -> Answer;
 }

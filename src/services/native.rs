@@ -9,7 +9,7 @@ use super::{Answer, BlockLists, Outcome, Request, Service, Target};
 use crate::config::Config;
 use crate::hook::{Band, Called, Event, Handler, Point, TraceStep, Verdict};
 use crate::jid::Jid;
-use crate::stanza::{Kind, Stanza};
+use crate::stanza::{Kind, Stanza, StanzaError};
 
 /// A service, and what tells which domains are ours.
 pub(super) struct Native {
@@ -82,9 +82,21 @@ fn of_ours(to: &Jid) -> Target<'_> {
     }
 }
 
+/// The error that answers `stanza`.
+fn refusal(service: &dyn Service, stanza: &Stanza, error: &StanzaError) -> Option<Stanza> {
+    match stanza.payload().and_then(|payload| service.echo(payload)) {
+        None => stanza.error(error),
+        Some(echo) => {
+            let mut reply = stanza.reply();
+            reply.set_type("error");
+            Some(reply.with_child(&echo).with_child(&error.to_element()))
+        }
+    }
+}
+
 /// Puts the answer into the event.
 fn conclude(
-    name: &Arc<str>,
+    (service, name): (&dyn Service, &Arc<str>),
     point: Point,
     started: Option<Instant>,
     outcome: Outcome,
@@ -98,7 +110,7 @@ fn conclude(
             }
             Some(reply)
         }
-        Err(error) => stanza.error(&error),
+        Err(error) => refusal(service, stanza, &error),
     });
     event.replies.extend(reply);
     if let (Some(started), Some(trace)) = (started, &mut event.trace) {
@@ -130,14 +142,15 @@ impl Handler for Native {
         match self.answer(&event) {
             None => Called::Now(Verdict::Next, event),
             Some(Answer::Now(outcome)) => {
-                let (verdict, event) = conclude(&self.name, point, started, outcome, event);
+                let (verdict, event) =
+                    conclude((&*self.service, &self.name), point, started, outcome, event);
                 Called::Now(verdict, event)
             }
             Some(Answer::Wait(waiting)) => {
-                let name = self.name.clone();
+                let (service, name) = (self.service.clone(), self.name.clone());
                 Called::Wait(Box::pin(async move {
                     let outcome = waiting.await;
-                    conclude(&name, point, started, outcome, event)
+                    conclude((&*service, &name), point, started, outcome, event)
                 }))
             }
         }

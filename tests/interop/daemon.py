@@ -17,6 +17,8 @@ PASSWORD = "correct horse"
 
 CONFIG = """
 hostname = "localhost"
+abuse_addresses = ( "mailto:abuse@localhost" "xmpp:abuse@localhost" )
+admins = ( "admin@localhost" )
 script_cpu_budget = 100
 script_dir = "scripts"
 Domain "localhost" { XMPP_Role = "server"  Registration = "open" }

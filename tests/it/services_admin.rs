@@ -494,6 +494,11 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     ];
     let answer = fill(&mut alice, "add-user", &id, &differ);
     assert_eq!(condition(&answer), "not-acceptable");
+    // An error says which session it is about, and nothing of what was filled in.
+    let echo = answer.child("command", COMMANDS).unwrap();
+    assert_eq!(echo.attr("sessionid"), Some(&*id));
+    assert_eq!(echo.attr("node"), Some(&*node("add-user")));
+    assert!(echo.children().is_empty(), "{answer}");
     for whole in ["localhost", "dora@localhost/desk"] {
         let answer = fill(&mut alice, "add-user", &id, &add(&[whole], &["word"]));
         assert_eq!(condition(&answer), "bad-request", "{whole}");

@@ -21,6 +21,9 @@ use sessions::{Lost, Sessions};
 
 pub(super) const NS: &str = "http://jabber.org/protocol/commands";
 
+/// The longest name or id that an error repeats.
+const ECHO_BYTES: usize = 256;
+
 /// Work of a command.
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<Done, StanzaError>>>>;
 
@@ -300,6 +303,16 @@ impl Service for Commands {
         let discovers = payload.is("query", INFO) || payload.is("query", ITEMS);
         let ours = |node| node == NS || self.commands.iter().any(|command| command.node() == node);
         discovers && payload.attr("node").is_some_and(ours)
+    }
+
+    /// XEP-0050 §3.7 shows it so, and slixmpp finds the session by it. What was filled in is not repeated.
+    fn echo(&self, payload: &Element) -> Option<Element> {
+        let mut echo = Element::new("command", NS);
+        for name in ["node", "sessionid"] {
+            let value = payload.attr(name);
+            echo.set_attr(name, value.filter(|value| value.len() <= ECHO_BYTES));
+        }
+        payload.is("command", NS).then_some(echo)
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
