@@ -38,6 +38,7 @@ mod layering;
 mod leaving;
 mod live_scripts;
 mod login;
+mod presence;
 mod queue;
 mod registration;
 mod roster;
