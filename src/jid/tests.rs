@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::{Error, Jid, MAX_PART_BYTES};
+use super::{Error, Jid, MAX_PART_BYTES, domain, prepare_local, prepare_resource};
 
 fn jid(text: &str) -> Jid {
     Jid::new(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -16,7 +17,9 @@ fn parts() {
     assert_eq!(full.resource(), Some("balcony/a@b"));
     assert_eq!(full.bare_str(), "juliet@example.com");
     assert!(full.is_full() && !full.is_bare());
-    assert_eq!(full.to_bare(), jid("juliet@example.com"));
+    let bare = full.to_bare();
+    assert_eq!(bare, jid("juliet@example.com"));
+    assert!(bare.is_bare() && !bare.is_full());
     assert_eq!(
         full.to_bare().with_resource("balcony/a@b").as_ref(),
         Ok(&full)
@@ -101,6 +104,37 @@ fn length_limits() {
     assert_eq!(Jid::new(&name), Err(Error::Domain));
     assert!(Jid::new(&name[2..]).is_ok());
     assert_eq!(Jid::new(&"x".repeat(64)), Err(Error::Domain));
+}
+
+#[test]
+fn addresses_are_ordered_like_their_texts() {
+    let mut texts = ["b@a", "a@b/x", "a", "a@b", "a@b/w"];
+    let mut jids = texts.map(jid);
+    texts.sort_unstable();
+    jids.sort();
+    assert_eq!(jids.each_ref().map(Jid::as_str), texts);
+    assert!(jid("a@b") < jid("a@b/x") && jid("b@a") > jid("a@b"));
+}
+
+#[test]
+fn addresses_are_shown_as_they_are() {
+    let full = jid("Anna@Example.org/x");
+    assert_eq!(full.to_string(), "anna@example.org/x");
+    assert_eq!(format!("{:>20}|", full.to_bare()), "    anna@example.org|");
+    assert_eq!(format!("{full:?}"), "Jid(anna@example.org/x)");
+}
+
+/// Most addresses come prepared: they are neither copied nor mapped.
+#[test]
+fn prepared_parts_are_borrowed() {
+    for domain in ["example.org", "a.b-c.example", "x_1.example."] {
+        let prepared = domain::prepare(domain);
+        assert!(matches!(prepared, Some(Cow::Borrowed(_))), "{prepared:?}");
+    }
+    let local = prepare_local("anna-1.b_c+d");
+    assert!(matches!(local, Ok(Cow::Borrowed(_))), "{local:?}");
+    let resource = prepare_resource("My phone / 1");
+    assert!(matches!(resource, Ok(Cow::Borrowed(_))), "{resource:?}");
 }
 
 #[test]

@@ -40,9 +40,18 @@ impl ScramClient {
             let mut all = server_first.split(',');
             all.find_map(|part| part.strip_prefix(letter)).unwrap()
         };
+        let without_proof = format!("c={},r={}", STANDARD.encode(&self.gs2), field("r="));
+        self.prove(server_first, &without_proof)
+    }
+
+    /// [`ScramClient::last`] for a message of which this is all but the proof.
+    fn prove(&self, server_first: &str, without_proof: &str) -> (Vec<u8>, Vec<u8>) {
+        let field = |letter: &str| {
+            let mut all = server_first.split(',');
+            all.find_map(|part| part.strip_prefix(letter)).unwrap()
+        };
         let salt = STANDARD.decode(field("s=")).unwrap();
         let rounds = field("i=").parse().unwrap();
-        let without_proof = format!("c={},r={}", STANDARD.encode(&self.gs2), field("r="));
         let signed = format!("{},{server_first},{without_proof}", self.bare);
         let mut salted = vec![0; self.hash.len()];
         ring::pbkdf2::derive(
@@ -275,6 +284,35 @@ fn t23_channel_binding_that_is_not_offered_is_refused() {
     }
 }
 
+/// RFC 5802 §5.1: both are checked, whatever was signed.
+#[test]
+fn a_changed_header_or_nonce_is_refused_whatever_was_proved() {
+    let client = ScramClient::new(Mechanism::ScramSha256, "n,,", "anna", "pw");
+    let answer = |change: fn(&str) -> String| {
+        let step = start(
+            Mechanism::ScramSha256,
+            &client.first(),
+            Some(credentials("pw")),
+        );
+        let Step::Challenge(challenge, reply) = step else {
+            panic!("no challenge")
+        };
+        let server_first = String::from_utf8(challenge).unwrap();
+        let (nonce, _) = server_first[2..].split_once(',').unwrap();
+        let without_proof = change(&format!("c=biws,r={nonce}"));
+        reply.respond(&client.prove(&server_first, &without_proof).0)
+    };
+    assert_eq!(user(answer(str::to_owned)), "anna@example.org");
+    for change in [
+        |good: &str| good.replace("biws", "eSws"),
+        |good: &str| good.replace("biws", ""),
+        |good: &str| format!("{good}x"),
+        |good: &str| good[..good.len() - 1].to_owned(),
+    ] {
+        assert_failure(&answer(change), Failure::NotAuthorized);
+    }
+}
+
 #[test]
 fn t25_unknown_users_look_like_known_ones() {
     let challenge = |name: &str, stored| {
@@ -409,6 +447,9 @@ fn t29_malformed_first_messages_are_refused() {
         let step = start(Mechanism::ScramSha1, message.as_bytes(), None);
         assert_failure(&step, Failure::MalformedRequest);
     }
+    let longest = format!("n,,n=anna,r={}", "x".repeat(256));
+    let step = start(Mechanism::ScramSha1, longest.as_bytes(), None);
+    assert!(matches!(step, Step::Challenge(..)), "{step:?}");
     let long = format!("n,,n=anna,r={}", "x".repeat(257));
     assert_failure(
         &start(Mechanism::ScramSha1, long.as_bytes(), None),
@@ -481,6 +522,7 @@ fn passwords_that_cannot_be_typed_again_are_refused() {
     assert_eq!(derive("\u{ad}"), Err(PasswordError::Empty));
     assert_eq!(derive("a\u{0}b"), Err(PasswordError::Prohibited));
     assert_eq!(derive(&"x".repeat(1024)), Err(PasswordError::TooLong));
+    assert_eq!(derive(&"x".repeat(1023)), Ok(()));
 }
 
 #[test]
@@ -499,6 +541,10 @@ fn t92_secrets_are_not_printed() {
     let bytes = format!("{:?}", b"hunter2");
     assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
     assert!(!shown.contains("stored_key: ["), "{shown}");
+    assert!(
+        shown.contains("ScramKeys { iterations: 64, .. }"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -507,4 +553,23 @@ fn names_of_mechanisms_are_found_again() {
         assert_eq!(Mechanism::from_name(mechanism.name()), Some(mechanism));
     }
     assert_eq!(Mechanism::from_name("plain"), None);
+    let shown = Mechanism::ALL.map(Mechanism::shows_password);
+    assert_eq!(shown, [false, false, true], "PLAIN alone");
+}
+
+/// RFC 6120 §6.5.
+#[test]
+fn failures_have_their_conditions() {
+    for (failure, condition) in [
+        (Failure::Aborted, "aborted"),
+        (Failure::EncryptionRequired, "encryption-required"),
+        (Failure::IncorrectEncoding, "incorrect-encoding"),
+        (Failure::InvalidAuthzid, "invalid-authzid"),
+        (Failure::InvalidMechanism, "invalid-mechanism"),
+        (Failure::MalformedRequest, "malformed-request"),
+        (Failure::NotAuthorized, "not-authorized"),
+        (Failure::TemporaryAuthFailure, "temporary-auth-failure"),
+    ] {
+        assert_eq!(failure.condition(), condition);
+    }
 }

@@ -76,6 +76,16 @@ fn a_stream() {
 }
 
 #[test]
+fn what_xml_can_carry() {
+    assert!(is_text("a\t\n\r é\u{e000}\u{fffd}\u{10ffff}"));
+    for bad in [
+        '\0', '\u{8}', '\u{b}', '\u{c}', '\u{e}', '\u{1f}', '\u{fffe}', '\u{ffff}',
+    ] {
+        assert!(!is_text(&format!("a{bad}b")), "{bad:?}");
+    }
+}
+
+#[test]
 fn restart_expects_a_header() {
     let mut framer = framer(Limits::BEFORE_AUTH);
     assert!(matches!(framer.next(&mut &b"<half"[..]), Ok(None)));

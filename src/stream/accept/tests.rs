@@ -318,6 +318,18 @@ fn direct_tls_and_the_first_byte_are_understood() {
     assert!(said.ends_with("</stream:stream>"), "{said}");
 }
 
+/// RFC 6120 §4.9.1.3: who names no domain of ours hears of one that is.
+#[test]
+fn a_domain_that_is_not_served_is_refused_in_the_name_of_one_that_is() {
+    let (outcome, said) = accept_one(server("tls = \"none\""), |addr, _| {
+        let mut tcp = StdStream::connect(addr).unwrap();
+        say(&mut tcp, &HEADER.replace("localhost", "nowhere.example"));
+        read_all(&mut tcp)
+    });
+    assert_eq!(refused(outcome), StreamCondition::HostUnknown);
+    assert!(said.contains(" from='localhost'"), "{said}");
+}
+
 #[test]
 fn what_comes_behind_the_bind_is_kept() {
     let (outcome, ()) = accept_one(server("tls = \"none\""), |addr, _| {
