@@ -115,6 +115,8 @@ impl Delivered {
 pub enum BindError {
     /// The user has as many sessions as allowed.
     TooMany,
+    /// The server is stopping.
+    Stopping,
 }
 
 impl Delivery {
@@ -221,7 +223,7 @@ impl Delivery {
     /// older session has noticed, which may wait for its socket.
     ///
     /// # Errors
-    /// When the user has too many sessions.
+    /// When the user has too many sessions, or the server is stopping.
     pub fn bind(
         self: &Rc<Self>,
         jid: &Jid,
@@ -232,6 +234,9 @@ impl Delivery {
         let outbox = self.directory.outbox(settings.outbox_bytes);
         let mut bounces = Vec::new();
         let bound = self.directory.with(jid, |account, state| {
+            if self.directory.is_closed() {
+                return Err(BindError::Stopping);
+            }
             let older = state.resource(jid).map(|older| older.session);
             if older.is_none() && state.resources().len() >= settings.sessions_per_user {
                 return Err(BindError::TooMany);

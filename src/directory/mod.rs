@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -40,6 +41,7 @@ pub struct Directory {
     shards: Vec<Shard>,
     hasher: RandomState,
     memory: Arc<Memory>,
+    closed: AtomicBool,
 }
 
 /// A user's last presence, as scripts ask for it (`xmpp.online`).
@@ -84,7 +86,20 @@ impl Directory {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::new(),
             memory,
+            closed: AtomicBool::new(false),
         }
+    }
+
+    /// No session may be bound from now on: the server is stopping. Whoever locks an account after this sees every session
+    /// that it will ever have.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the server is stopping; asked under the mutex of the account that is to be changed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// An outbox that holds about `limit` bytes, for a session that is about to be bound.

@@ -32,6 +32,8 @@ pub(super) async fn drain(started: Started) {
             .all(|entry| entry.outbox_bytes == 0)
     })
     .await;
+    // A login under way binds no more: what it brought would find the store closed.
+    common.directory.close();
     tracing::info!(sessions, all_written = written, "closing sessions");
     for account in common.directory.accounts() {
         if let Some(state) = account.lock() {

@@ -233,6 +233,8 @@ impl Login {
             .bind(&jid, self.id, about)
             .map_err(|error| match error {
                 BindError::TooMany => StanzaError::new(Condition::ResourceConstraint),
+                BindError::Stopping => StanzaError::new(Condition::ResourceConstraint)
+                    .with_text("the server is stopping"),
             })?;
         *self.registered.borrow_mut() = Some(Registered {
             id: self.id,

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::harness::{Client, Ended, Login, Server, Setup, stanzad};
+use crate::harness::{Client, Ended, Login, Server, Setup, Via, stanzad};
 
 /// Runs a daemon that is expected to give up.
 fn ended(command: &mut Command) -> Ended {
@@ -271,6 +271,48 @@ fn sigterm_closes_sessions_and_ends_with_0() {
     let ended = server.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!socket.exists(), "the console's socket is gone");
+}
+
+#[test]
+fn who_logs_in_while_sessions_are_closed_binds_no_more() {
+    let setup = Setup::new().config("drain_flush_time = 0\ndrain_close_time = 60\n");
+    let server = setup.start();
+    server.users(&["alice", "bob", "carol"]);
+    let login = |user| Login::direct(server.direct(), user);
+    // Bob does not read: his session takes a while to close.
+    let bob = Client::online(&login("bob")).unwrap();
+    let mut alice = Client::online(&login("alice")).unwrap();
+    let body = "x".repeat(100_000);
+    for n in 0..150 {
+        alice.say("bob@localhost", &n.to_string(), &body).unwrap();
+    }
+    assert!(alice.drain().unwrap().is_empty());
+    let mut carol = Client::connect(server.direct(), Via::Direct).unwrap();
+    carol.features().unwrap();
+    carol.authenticate(&login("carol")).unwrap();
+    carol.open().unwrap();
+    carol.features().unwrap();
+
+    server.signal(Signal::TERM);
+    server
+        .log()
+        .wait("the closing", |line| line.contains("closing sessions"));
+    // On a slow machine it may be over already.
+    let bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+    let answer = carol
+        .send(bind)
+        .and_then(|()| carol.expect("an answer", |element| element.attr("id") == Some("b")));
+    if let Ok(answer) = answer {
+        assert!(
+            answer.to_string().contains("the server is stopping"),
+            "{answer}"
+        );
+    }
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let late = ended.stderr.contains("not everything ended in time");
+    assert!(!late, "{}", ended.stderr);
+    drop(bob);
 }
 
 #[test]
