@@ -310,6 +310,8 @@ fn limits(global: &Chain<'_>) -> Limits {
         outbox_stall: seconds(global, &table::OUTBOX_STALL),
         sm_unacked_max: count(global, &table::SM_UNACKED_MAX),
         sm_ack_time: seconds(global, &table::SM_ACK_TIME),
+        sm_resume_time: seconds_or_never(global, &table::SM_RESUME_TIME),
+        sm_detached_max: count(global, &table::SM_DETACHED_MAX),
         offline_max_messages: global.number(&table::OFFLINE_MAX_MESSAGES),
         offline_max_bytes: global.number(&table::OFFLINE_MAX_BYTES),
         offline_expiration: seconds_or_never(global, &table::OFFLINE_EXPIRATION),

@@ -290,6 +290,10 @@ pub struct Limits {
     pub sm_unacked_max: usize,
     /// How long a client may take to answer a request to acknowledge.
     pub sm_ack_time: Duration,
+    /// How long a session waits to be resumed; `None`: none is resumed.
+    pub sm_resume_time: Option<Duration>,
+    /// Sessions of one user that may wait to be resumed.
+    pub sm_detached_max: usize,
     /// Messages kept for one user.
     pub offline_max_messages: u64,
     /// Bytes of messages kept for one user.

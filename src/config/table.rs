@@ -213,6 +213,10 @@ options! {
         "Stanzas that a client may leave unacknowledged (XEP-0198) before messages for it are kept instead. One that stays there for `outbox_stall` seconds without acknowledging anything is closed. `outbox_size` bounds their bytes likewise.";
     SM_ACK_TIME: "sm_ack_time", Kind::Number(Unit::Seconds, 1, 3600), GLOBAL, Some("60"), Live, "0.1",
         "Seconds within which a client answers a request to acknowledge; after that its connection is taken to be dead.";
+    SM_RESUME_TIME: "sm_resume_time", Kind::NumberOr(Unit::Seconds, 1, 86_400, "never"), GLOBAL, Some("300"), Live, "0.1",
+        "Seconds for which a session whose connection is lost waits for its client to resume it (XEP-0198). A client may ask for less.";
+    SM_DETACHED_MAX: "sm_detached_max", Kind::Number(Unit::Count, 1, 10_000), GLOBAL, Some("10"), Live, "0.1",
+        "How many sessions of one user may wait to be resumed; one more ends the oldest.";
     OFFLINE_MAX_MESSAGES: "offline_max_messages", Kind::Number(Unit::Count, 0, 10_000_000), GLOBAL, Some("1000"), Live, "0.1",
         "How many messages are kept for a user who is away. 0: none.";
     OFFLINE_MAX_BYTES: "offline_max_bytes", Kind::Number(Unit::Bytes, 0, 4096 * MIB), GLOBAL, Some("16777216"), Live, "0.1",

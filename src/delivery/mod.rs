@@ -239,7 +239,11 @@ impl Delivery {
             }
             let older = state.resource(jid).map(|older| older.session);
             if older.is_none() && state.resources().len() >= settings.sessions_per_user {
-                return Err(BindError::TooMany);
+                // One that may never be resumed makes room for one that is here.
+                let Some((oldest, _)) = state.detached() else {
+                    return Err(BindError::TooMany);
+                };
+                oldest.outbox.close(crate::directory::Closing::Expired);
             }
             let older = older.and_then(|session| state.unbind(session));
             let told = older.as_ref().map(|older| older.told.inherit());
@@ -259,6 +263,8 @@ impl Delivery {
                 outbox: outbox.clone(),
                 about,
                 hears_blocks: false,
+                resume_id: None,
+                detached_at_ms: None,
             });
             Ok((outbox.clone(), told))
         });

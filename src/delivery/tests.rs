@@ -317,10 +317,12 @@ fn an_older_session_of_the_same_resource_is_asked_to_end() {
         let older = stage.bind("garden", 1);
         let newer = stage.bind("garden", 2);
         assert_eq!(
-            older.outbox.closing(Waker::noop()),
-            Some(crate::directory::Closing::Conflict)
+            older.outbox.wish(Waker::noop()),
+            Some(crate::directory::Wish::End(
+                crate::directory::Closing::Conflict
+            ))
         );
-        assert_eq!(newer.outbox.closing(Waker::noop()), None);
+        assert_eq!(newer.outbox.wish(Waker::noop()), None);
         stage.bind("balcony", 3);
         stage.bind("tower", 4);
         let jid = Jid::new("juliet@localhost/crypt").unwrap();

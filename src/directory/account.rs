@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
+use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
 use super::{Blocks, Numbered, Outbox, Told, Written};
@@ -88,6 +89,10 @@ pub struct Resource {
     pub about: About,
     /// Whether it has asked for the block list, and so hears of its changes (XEP-0191 §3.3).
     pub hears_blocks: bool,
+    /// The secret name under which it can be resumed (XEP-0198 §5), if it can.
+    pub resume_id: Option<Box<str>>,
+    /// Since when it has had no socket, by the monotonic clock.
+    pub detached_at_ms: Option<u64>,
 }
 
 /// A stanza's fate as its sender learns it: safe, or an error to send back.
@@ -278,6 +283,32 @@ impl State {
             self.roster = None;
         }
         Some(gone)
+    }
+
+    /// The session that can be resumed under that name. Takes as long whatever the names have in common.
+    #[must_use]
+    pub fn resumable(&self, id: &str) -> Option<&Resource> {
+        let mut found = None;
+        for resource in &self.resources {
+            let own = resource.resume_id.as_deref().unwrap_or_default();
+            if !own.is_empty() && bool::from(own.as_bytes().ct_eq(id.as_bytes())) {
+                found = Some(resource);
+            }
+        }
+        found
+    }
+
+    /// Of the sessions without a socket that are not ending, the one that has been so for longest, and how many there are.
+    #[must_use]
+    pub fn detached(&self) -> Option<(&Resource, usize)> {
+        let detached = || {
+            let resources = self.resources.iter();
+            resources.filter(|resource| {
+                resource.detached_at_ms.is_some() && !resource.outbox.is_closing()
+            })
+        };
+        let oldest = detached().min_by_key(|resource| resource.detached_at_ms)?;
+        Some((oldest, detached().count()))
     }
 
     /// Takes the turn. False when somebody holds it.

@@ -16,7 +16,7 @@ pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, 
 pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
 pub use outbox::{
     AckLimits, AckTooHigh, Acked, Closing, Drained, Insured, Item, Numbered, Outbox, Progress,
-    Pushed, Unacked, Written,
+    Pushed, Resumable, Unacked, Wish, Written,
 };
 pub use told::{DIRECTED_MAX, Told, Turned};
 
@@ -68,6 +68,8 @@ pub struct Entry {
     pub show: String,
     /// Bytes waiting to be written to it.
     pub outbox_bytes: usize,
+    /// Whether it has no socket and waits to be resumed.
+    pub detached: bool,
     /// Where it comes from.
     pub about: About,
 }
@@ -219,6 +221,7 @@ impl Directory {
                         priority: resource.priority,
                         show: resource.show.show.clone(),
                         outbox_bytes: resource.outbox.bytes(),
+                        detached: resource.detached_at_ms.is_some(),
                         about: resource.about.clone(),
                     })
                     .collect::<Vec<_>>()

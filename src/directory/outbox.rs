@@ -5,6 +5,7 @@
 //! leaves goes on to another.
 
 mod acks;
+mod handover;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use std::task::Waker;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use acks::{AckLimits, AckTooHigh, Acked, Unacked};
+pub use handover::{Resumable, Wish};
 
 use crate::limit::{Charge, Memory};
 use crate::stanza::{Kind, Stanza};
 use acks::Acks;
+use handover::Handover;
 
 /// What an entry costs beside its bytes.
 const ITEM_OVERHEAD: usize = 128;
@@ -52,6 +55,8 @@ pub enum Closing {
     Shutdown,
     /// It made the server keep too much while memory was short.
     Memory,
+    /// Its client has too many sessions without a socket; this was the oldest.
+    Expired,
 }
 
 /// Where a stanza stands in an outbox: [`Outbox::is_safe`] says when the recipient has it.
@@ -126,6 +131,7 @@ struct State {
     waker: Option<Waker>,
     waiters: Vec<(u64, Waker)>,
     closing: Option<Closing>,
+    handover: Handover,
     closed: bool,
     overflowed: bool,
     /// How often it has overflowed.
@@ -280,14 +286,6 @@ impl Outbox {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.state.lock().closing.is_some()
-    }
-
-    /// For the session: somebody asked it to end.
-    #[must_use]
-    pub fn closing(&self, waker: &Waker) -> Option<Closing> {
-        let mut state = self.state.lock();
-        remember(&mut state.waker, waker);
-        state.closing.clone()
     }
 
     /// For the session: everything up to `upto` has been given to the operating system. Returns the spool rows that
@@ -445,6 +443,7 @@ impl Outbox {
     pub fn finish(&self) -> Vec<(Numbered, Option<i64>)> {
         let mut state = self.state.lock();
         state.closed = true;
+        state.handover = Handover::No;
         state.underway_bytes = 0;
         let unacked = state.acks.as_mut().map(|acks| acks.take());
         self.held.store(0, Ordering::Relaxed);
@@ -508,6 +507,7 @@ impl State {
             waker: None,
             waiters: Vec::new(),
             closing: None,
+            handover: Handover::No,
             closed: false,
             overflowed: false,
             overflows: 0,

@@ -56,6 +56,10 @@ counters! {
     logins_failed,
     /// Sessions closed, for whatever reason.
     sessions_closed,
+    /// Sessions that have lost their socket and wait to be resumed, each time.
+    detached,
+    /// Sessions that were resumed, each time.
+    resumed,
     /// Stanzas read from sessions.
     stanzas_in,
     /// Stanzas written to sessions.

@@ -176,6 +176,8 @@ fn sm_rules(config: &Config) -> SmRules {
             bytes: limits.outbox_size,
         },
         ack_time: limits.sm_ack_time,
+        resume_time: limits.sm_resume_time,
+        detached_most: limits.sm_detached_max,
     }
 }
 
@@ -211,7 +213,7 @@ fn rules(config: &Config, settings: &PeerSettings) -> LoginRules {
 fn login_parts(local: &Local) -> LoginParts {
     let common = &local.common;
     LoginParts {
-        delivery: local.shared.router.delivery().clone(),
+        shared: local.shared.clone(),
         store: common.store.clone(),
         accounts: common.accounts.clone(),
         clock: common.clock.clone(),
@@ -310,6 +312,6 @@ async fn negotiate(
     });
     common.counters.logins.one();
     tracing::debug!(jid = %registered.jid, %peer, "logged in");
-    let session = session::open(local.shared.clone(), settings, &registered, (bound, peer));
+    let session = session::open(local.shared.clone(), settings, registered, (bound, peer));
     Some((session, charge))
 }

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Registered;
+use super::sm::{keep, number};
+use super::{Registered, Shared};
 use crate::accounts::{AccountError, Accounts, Terms};
 use crate::config::Config;
 use crate::delivery::{BindError, Delivery};
@@ -14,7 +16,7 @@ use crate::net::Clock;
 use crate::sasl::{Credentials, PlainWork, ScramKeys, Secret, Unknown};
 use crate::stanza::{Condition, StanzaError};
 use crate::store::Store;
-use crate::stream::{AuthFailure, Authenticate, LocalFuture, NewAccount};
+use crate::stream::{AuthFailure, Authenticate, LocalFuture, NewAccount, NotResumed};
 
 /// Hexadecimal digits of a resource that the server makes: 64 bits that nobody guesses (RFC 6120 §7.6), and short enough to be read.
 const RESOURCE_CHARS: usize = 16;
@@ -22,11 +24,14 @@ const RESOURCE_CHARS: usize = 16;
 /// The name of the secret that makes up salts for users who do not exist (T25).
 const SALT_SECRET: &str = "unknown-user-salts";
 
+/// How long a session may take to be handed over: it waits for a script and the disk at most that long.
+const HANDOVER_TIME: Duration = Duration::from_secs(15);
+
 /// What a login works with.
 #[derive(Clone)]
 pub struct LoginParts {
-    /// Binds resources.
-    pub delivery: Rc<Delivery>,
+    /// What the sessions of this worker share.
+    pub shared: Rc<Shared>,
     /// Where users are.
     pub store: Store,
     /// Makes users.
@@ -163,11 +168,27 @@ impl Authenticate for Login {
         Box::pin(async move {
             let jid = self.register(user, wish)?;
             // Nobody whom the user blocks gets through to the session: it begins when that is known.
-            if self.parts.delivery.know(&jid).await.is_err() {
+            if self.delivery().know(&jid).await.is_err() {
                 self.give_back();
                 return Err(StanzaError::new(Condition::InternalServerError));
             }
             Ok(jid)
+        })
+    }
+
+    fn resume<'a>(
+        &'a self,
+        user: &'a Jid,
+        previd: &'a str,
+        h: u32,
+    ) -> LocalFuture<'a, Result<(Jid, u32), NotResumed>> {
+        Box::pin(async move {
+            let (registered, handled) = self.take_over(user, previd, h).await?;
+            let jid = registered.jid.clone();
+            tracing::debug!(%jid, addr = ?self.about.addr, "a session is resumed");
+            self.parts.shared.router.counters().resumed.one();
+            *self.registered.borrow_mut() = Some(registered);
+            Ok((jid, handled))
         })
     }
 }
@@ -205,14 +226,79 @@ impl Login {
         }
     }
 
-    fn give_back(&self) {
-        if let Some(registered) = self.take() {
-            // Nothing was asked of it yet: there is nobody to tell.
-            let _ = self
-                .parts
-                .delivery
-                .unbind(&registered.jid, registered.id, &registered.outbox);
+    /// Takes a session of `user` from the socket that it has or had. Found only among the user's own (T33).
+    async fn take_over(
+        &self,
+        user: &Jid,
+        previd: &str,
+        h: u32,
+    ) -> Result<(Registered, u32), NotResumed> {
+        let directory = self.delivery().directory();
+        let account = directory.find(user.bare_str()).ok_or(NotResumed::Gone)?;
+        let mut registered = {
+            let state = account.lock().ok_or(NotResumed::Gone)?;
+            let resource = state.resumable(previd).ok_or(NotResumed::Gone)?;
+            Registered {
+                id: resource.session,
+                jid: resource.jid.clone(),
+                outbox: resource.outbox.clone(),
+                told: resource.told.clone(),
+                resumed: None,
+            }
+        };
+        let outbox = registered.outbox.clone();
+        outbox.could_ack(h)?;
+        let given = outbox.ask_handover().ok_or(NotResumed::Gone)?;
+        let given = tokio::time::timeout(HANDOVER_TIME, given).await;
+        let Ok(Ok(resumable)) = given else {
+            return Err(NotResumed::Gone);
+        };
+        let acked = match outbox.resume(h) {
+            Ok(acked) => acked,
+            Err(error) => {
+                keep(self.parts.shared.clone(), &registered, resumable);
+                return Err(error.into());
+            }
+        };
+        self.delivery().delete_rows(&registered.jid, acked.rows);
+        let about = self.about.clone();
+        let bound = directory.with(&registered.jid, |_, state| {
+            let resource = state.session_mut(registered.id)?;
+            let bound_at_ms = resource.about.bound_at_ms;
+            resource.about = About {
+                bound_at_ms,
+                ..about
+            };
+            resource.detached_at_ms = None;
+            Some(())
+        });
+        let handled = number(resumable.handled);
+        registered.resumed = Some(resumable);
+        if bound.is_none() {
+            // Somebody has bound its resource meanwhile: it ends as it would have without us.
+            *self.registered.borrow_mut() = Some(registered);
+            self.give_back();
+            return Err(NotResumed::Gone);
         }
+        Ok((registered, handled))
+    }
+
+    fn give_back(&self) {
+        let Some(mut registered) = self.take() else {
+            return;
+        };
+        if let Some(resumable) = registered.resumed.take() {
+            keep(self.parts.shared.clone(), &registered, resumable);
+            return;
+        }
+        // Nothing was asked of it yet: there is nobody to tell.
+        let _ = self
+            .delivery()
+            .unbind(&registered.jid, registered.id, &registered.outbox);
+    }
+
+    fn delivery(&self) -> &Rc<Delivery> {
+        self.parts.shared.router.delivery()
     }
 
     fn register(&self, user: &Jid, wish: Option<&str>) -> Result<Jid, StanzaError> {
@@ -227,20 +313,20 @@ impl Login {
             .map_err(|_| StanzaError::new(Condition::BadRequest))?;
         let mut about = self.about.clone();
         about.bound_at_ms = self.parts.clock.monotonic_ms();
-        let (outbox, told) = self
-            .parts
-            .delivery
-            .bind(&jid, self.id, about)
-            .map_err(|error| match error {
-                BindError::TooMany => StanzaError::new(Condition::ResourceConstraint),
-                BindError::Stopping => StanzaError::new(Condition::ResourceConstraint)
-                    .with_text("the server is stopping"),
-            })?;
+        let (outbox, told) =
+            self.delivery()
+                .bind(&jid, self.id, about)
+                .map_err(|error| match error {
+                    BindError::TooMany => StanzaError::new(Condition::ResourceConstraint),
+                    BindError::Stopping => StanzaError::new(Condition::ResourceConstraint)
+                        .with_text("the server is stopping"),
+                })?;
         *self.registered.borrow_mut() = Some(Registered {
             id: self.id,
             jid: jid.clone(),
             outbox,
             told,
+            resumed: None,
         });
         Ok(jid)
     }

@@ -27,8 +27,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::config::PeerSettings;
-use crate::directory::{AckTooHigh, Closing, Outbox, Told};
-use crate::hook::{Outbox as _, Peer, PeerKind, Point};
+use crate::directory::{AckTooHigh, Closing, Outbox, Resumable, Told};
+use crate::hook::{Outbox as _, Peer, PeerKind, Point, TlsInfo};
 use crate::jid::Jid;
 use crate::net::tls::Tls;
 use crate::net::{Deadline, Timers};
@@ -80,13 +80,47 @@ pub struct Registered {
     pub outbox: Arc<Outbox>,
     /// Who has been told that it is available.
     pub told: Arc<Told>,
+    /// What it takes to go on, if it was there before its socket.
+    pub resumed: Option<Resumable>,
+}
+
+impl Registered {
+    /// What handlers see of it.
+    fn peer(
+        &self,
+        shared: &Shared,
+        (addr, tls): (Option<SocketAddr>, Option<TlsInfo>),
+        vars: serde_json::Map<String, serde_json::Value>,
+    ) -> Peer {
+        Peer {
+            id: self.id,
+            kind: PeerKind::Client,
+            jid: self.jid.clone(),
+            addr,
+            tls,
+            told: self.told.clone(),
+            account: shared
+                .router
+                .delivery()
+                .directory()
+                .find(self.jid.bare_str()),
+            revoked: false.into(),
+            vars: parking_lot::Mutex::new(vars),
+        }
+    }
 }
 
 /// Why a session ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum End {
-    /// The peer closed its stream, or its socket.
+    /// The peer closed its stream.
     ByPeer,
+    /// The peer closed its socket without closing its stream.
+    Lost,
+    /// The peer says nothing, or takes nothing: its connection is taken to be dead, and it is told so all the same.
+    Stuck(StreamCondition),
+    /// The peer goes on with it on another socket.
+    Resumed,
     /// With a stream error to the peer.
     Error(StreamCondition, Option<&'static str>),
     /// The peer acknowledges what it was not sent.
@@ -131,7 +165,7 @@ pub struct Session {
 pub fn open(
     shared: Rc<Shared>,
     settings: Arc<PeerSettings>,
-    registered: &Registered,
+    registered: Registered,
     (bound, addr): (Bound, SocketAddr),
 ) -> Box<Session> {
     Box::new(Session::new(
@@ -144,14 +178,24 @@ pub fn open(
 
 /// Runs a session to its end.
 pub async fn run(mut session: Box<Session>) {
-    session
-        .shared
-        .router
-        .announce(Point::SessionBound, &session.peer);
-    session.shared.router.drain();
+    if session.sm.is_none() {
+        session
+            .shared
+            .router
+            .announce(Point::SessionBound, &session.peer);
+        session.shared.router.drain();
+    }
     poll_fn(|cx| session.poll_live(cx)).await;
+    let stays = session.stays();
+    if let Some(detached) = stays.then(|| session.detach()).flatten() {
+        detached.start();
+        if session.close().await {
+            session.linger().await;
+        }
+        return;
+    }
     let told = session.close().await;
-    session.unregister();
+    unregister(&session.shared, &session.peer, &session.outbox);
     if told {
         session.linger().await;
     }
@@ -161,24 +205,19 @@ impl Session {
     fn new(
         shared: Rc<Shared>,
         settings: Arc<PeerSettings>,
-        registered: &Registered,
+        mut registered: Registered,
         (bound, addr): (Bound, Option<SocketAddr>),
     ) -> Session {
-        let peer = Arc::new(Peer {
-            id: registered.id,
-            kind: PeerKind::Client,
-            jid: registered.jid.clone(),
-            addr,
-            tls: bound.tls,
-            told: registered.told.clone(),
-            account: shared
-                .router
-                .delivery()
-                .directory()
-                .find(registered.jid.bare_str()),
-            revoked: false.into(),
-            vars: parking_lot::Mutex::default(),
-        });
+        let resumed = registered.resumed.take();
+        let (sm, receipts, vars) = match resumed {
+            None => (None, Receipts::default(), serde_json::Map::new()),
+            Some(resumable) => (
+                Some(Box::new(Sm::resumed((shared.sm)(), &resumable))),
+                Receipts::since(resumable.handled),
+                resumable.vars,
+            ),
+        };
+        let peer = Arc::new(registered.peer(&shared, (addr, bound.tls), vars));
         let header = shared.headers.share(bound.header);
         let deadline = shared.timers.deadline();
         let read_at_ms = shared.timers.clock().monotonic_ms();
@@ -186,7 +225,7 @@ impl Session {
             shared,
             settings,
             peer,
-            outbox: registered.outbox.clone(),
+            outbox: registered.outbox,
             io: bound.io,
             framer: bound.framer,
             header,
@@ -194,8 +233,8 @@ impl Session {
             paused: false,
             parked: None,
             held: VecDeque::new(),
-            receipts: Receipts::default(),
-            sm: None,
+            receipts,
+            sm,
             writing: Writing::default(),
             deadline,
             read_at_ms,
@@ -225,19 +264,22 @@ impl Session {
     async fn close(&mut self) -> bool {
         let end = self.end.take().unwrap_or(End::Broken);
         tracing::debug!(jid = %self.peer.jid, ?end, "the session ends");
+        // Of a session that goes on elsewhere, nothing is closed on a socket that is gone.
         if end == End::Broken {
             return false;
         }
         let at_ms = self.in_ms(CLOSE_TIME);
         self.writing.append(&match &end {
             End::Error(condition, app) => stream_error_bytes(*condition, None, *app),
+            End::Stuck(condition) => stream_error_bytes(*condition, None, None),
+            End::Resumed => stream_error_bytes(StreamCondition::Conflict, None, None),
             End::Kicked(why) => {
                 stream_error_bytes(StreamCondition::PolicyViolation, Some(why), None)
             }
             End::TooHigh(error) => too_high_bytes(error.h, error.sent),
-            End::ByPeer | End::Broken => b"</stream:stream>".to_vec(),
+            End::ByPeer | End::Lost | End::Broken => b"</stream:stream>".to_vec(),
         });
-        let says_why = matches!(end, End::Error(..) | End::TooHigh(_) | End::Kicked(_));
+        let says_why = !matches!(end, End::ByPeer | End::Lost);
         poll_fn(|cx| {
             if self.deadline.poll_at(cx, at_ms).is_ready() {
                 return Poll::Ready(false);
@@ -269,20 +311,27 @@ impl Session {
         now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Leaves the directory: what was not written goes on to another resource or to the spool.
-    fn unregister(&self) {
-        let router = &self.shared.router;
-        let bounces = router
-            .delivery()
-            .unbind(&self.peer.jid, self.peer.id, &self.outbox);
-        for bounce in bounces {
-            self.shared.queue.send(bounce, 0);
-        }
-        router.counters().sessions_closed.one();
-        router.gone(&self.peer);
-        router.announce(Point::SessionClosed, &self.peer);
-        router.drain();
+    /// Whether it goes on without its socket (XEP-0198 §5): its client may come back.
+    fn stays(&self) -> bool {
+        let lost = matches!(
+            self.end,
+            Some(End::Lost | End::Broken | End::Stuck(_) | End::Resumed)
+        );
+        lost && self.is_resumable()
     }
+}
+
+/// Leaves the directory: what was not written goes on to another resource or to the spool.
+fn unregister(shared: &Shared, peer: &Arc<Peer>, outbox: &Arc<Outbox>) {
+    let router = &shared.router;
+    let bounces = router.delivery().unbind(&peer.jid, peer.id, outbox);
+    for bounce in bounces {
+        shared.queue.send(bounce, 0);
+    }
+    router.counters().sessions_closed.one();
+    router.gone(peer);
+    router.announce(Point::SessionClosed, peer);
+    router.drain();
 }
 
 impl End {
@@ -293,7 +342,9 @@ impl End {
             Closing::Revoked => End::Error(StreamCondition::NotAuthorized, None),
             Closing::HostGone => End::Error(StreamCondition::HostGone, None),
             Closing::Shutdown => End::Error(StreamCondition::SystemShutdown, None),
-            Closing::Memory => End::Error(StreamCondition::ResourceConstraint, None),
+            Closing::Memory | Closing::Expired => {
+                End::Error(StreamCondition::ResourceConstraint, None)
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::delivery::{Delivery, Receipt};
 use crate::directory::{Progress, Safe};
-use crate::stanza::{Condition, Stanza, StanzaError};
+use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 
 /// How long an answer waits for a recipient to take a message before the message goes to the spool.
 pub(super) const INSURE_AFTER_MS: u64 = 20;
@@ -42,6 +42,14 @@ struct Waiting {
 }
 
 impl Receipts {
+    /// Goes on behind `handled` stanzas.
+    pub(super) fn since(handled: u64) -> Receipts {
+        Receipts {
+            handled,
+            ..Receipts::default()
+        }
+    }
+
     /// Notes the receipt of the stanza just routed, and its number (0: it is not counted).
     pub(super) fn push(&mut self, receipt: Receipt, number: u64) {
         if matches!(receipt, Receipt::Ready | Receipt::Refused(_)) {
@@ -98,8 +106,17 @@ impl Receipts {
         self.failed
     }
 
-    /// Takes an answer that acknowledges everything before it. Gives it back when it may leave at once.
-    pub(super) fn gate(&mut self, answer: Stanza, now_ms: u64) -> Option<Stanza> {
+    /// Takes an answer to the session's own peer, and gives it back when it may leave at once: an iq's acknowledges
+    /// everything before it, so it waits until that is safe.
+    pub(super) fn answer(&mut self, answer: Stanza, now_ms: u64) -> Option<Stanza> {
+        if answer.kind() == Kind::Iq {
+            self.gate(answer, now_ms)
+        } else {
+            Some(answer)
+        }
+    }
+
+    fn gate(&mut self, answer: Stanza, now_ms: u64) -> Option<Stanza> {
         if self.waiting.is_empty() {
             return Some(answer);
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{CLOSE_TIME, End, HELD_MAX, Session};
 use crate::delivery::Receipt;
-use crate::directory::Closing;
+use crate::directory::{Closing, Wish};
 use crate::router::{Outcome, Parked, Routed};
-use crate::stanza::{Address, Kind, ParseError, Stanza};
+use crate::stanza::{Address, ParseError, Stanza};
 use crate::stream::StreamCondition;
 use crate::stream::sm::{Managed, Management};
 use crate::xml::{Frame, Raw};
@@ -33,8 +33,11 @@ impl Held {
 
 impl Session {
     pub(super) fn turn(&mut self, cx: &mut Context<'_>) {
-        if let Some(closing) = self.outbox.closing(cx.waker()) {
-            self.end = Some(End::asked(closing));
+        if let Some(wish) = self.outbox.wish(cx.waker()) {
+            self.end = Some(match wish {
+                Wish::End(closing) => End::asked(closing),
+                Wish::HandOver => End::Resumed,
+            });
             return;
         }
         self.poll_parked(cx);
@@ -123,7 +126,7 @@ impl Session {
                     let input = buffer.get(..count).unwrap_or_default();
                     self.take_input(input, &mut left);
                 }
-                Poll::Ready(Ok(_)) => self.end = Some(End::ByPeer),
+                Poll::Ready(Ok(_)) => self.end = Some(End::Lost),
                 Poll::Ready(Err(error)) => {
                     tracing::debug!(jid = %self.peer.jid, %error, "the socket failed");
                     self.end = Some(End::Broken);
@@ -272,15 +275,9 @@ impl Session {
         self.shared.router.drain();
     }
 
-    /// An iq's answer acknowledges everything before it, so it waits until that is safe.
     fn answer(&mut self, answer: Stanza) {
-        let leaves = if answer.kind() == Kind::Iq {
-            let now_ms = self.shared.timers.clock().monotonic_ms();
-            self.receipts.gate(answer, now_ms)
-        } else {
-            Some(answer)
-        };
-        if let Some(answer) = leaves {
+        let now_ms = self.shared.timers.clock().monotonic_ms();
+        if let Some(answer) = self.receipts.answer(answer, now_ms) {
             self.outbox.push_answer(answer);
         }
     }
@@ -348,11 +345,11 @@ impl Session {
             .map(|idle| after(self.read_at_ms, idle));
         if stall_at.is_some_and(|at| now_ms >= at) {
             tracing::info!(jid = %self.peer.jid, "closing a session that does not read");
-            self.end = Some(End::Error(StreamCondition::PolicyViolation, None));
+            self.end = Some(End::Stuck(StreamCondition::PolicyViolation));
             return;
         }
         if idle_at.is_some_and(|at| now_ms >= at) {
-            self.end = Some(End::Error(StreamCondition::ConnectionTimeout, None));
+            self.end = Some(End::Stuck(StreamCondition::ConnectionTimeout));
             return;
         }
         let manage_at = self.poll_management(now_ms);

@@ -31,6 +31,11 @@ impl Writing {
         self.last
     }
 
+    /// The outbox is no longer this socket's: it is not told of what is written.
+    pub(super) fn forget_place(&mut self) {
+        self.last = None;
+    }
+
     /// Adds bytes that are no stanza.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

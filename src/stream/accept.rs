@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::config::{self, Config, PeerSettings, Role, TlsMode};
+use crate::directory::AckTooHigh;
 use crate::hook::TlsInfo;
 use crate::jid::Jid;
 use crate::net::tls::{ServerSettings, Tls, TlsError};
@@ -88,6 +89,29 @@ pub trait Authenticate {
         user: &'a Jid,
         wish: Option<&'a str>,
     ) -> LocalFuture<'a, Result<Jid, StanzaError>>;
+
+    /// Takes the session of `user` (a bare JID) that is named `previd` and of which the peer has handled `h` stanzas, from
+    /// its socket or from where it waits. Gives its full JID and how many stanzas of the peer are handled (XEP-0198 §5).
+    ///
+    /// # Errors
+    /// It cannot be resumed; what there is stays as it is.
+    fn resume<'a>(
+        &'a self,
+        user: &'a Jid,
+        previd: &'a str,
+        h: u32,
+    ) -> LocalFuture<'a, Result<(Jid, u32), NotResumed>>;
+}
+
+/// Why a session is not resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotResumed {
+    /// The user has no such session, or no more, or somebody else resumes it just now.
+    #[error("no such session")]
+    Gone,
+    /// The peer says that it has handled more than it was sent.
+    #[error(transparent)]
+    TooHigh(#[from] AckTooHigh),
 }
 
 /// What a stream needs from its server: one epoch of the configuration, as it holds for this peer.
@@ -282,6 +306,9 @@ impl Driver {
                 Next::Derive(work) => Event::Derived(self.derive(work).await),
                 Next::Bind(user, wish) => {
                     Event::Resource(self.context.auth.bind(&user, wish.as_deref()).await)
+                }
+                Next::Resume { user, previd, h } => {
+                    Event::Resumed(self.context.auth.resume(&user, &previd, h).await)
                 }
                 Next::Register(account) => {
                     Event::Registered(self.context.auth.register(account).await)

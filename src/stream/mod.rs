@@ -12,7 +12,7 @@ mod negotiate;
 pub mod sm;
 
 pub use accept::{
-    AcceptContext, AcceptError, AuthFailure, Authenticate, Bound, LocalFuture, accept,
+    AcceptContext, AcceptError, AuthFailure, Authenticate, Bound, LocalFuture, NotResumed, accept,
 };
 pub use condition::{StreamCondition, stream_error_bytes, too_high_bytes};
 pub use negotiate::{

@@ -71,12 +71,30 @@ impl Management {
     }
 }
 
-/// `<failed/>` with a condition of stanza errors; with `h` of a stream that is known to have been.
+/// `<failed/>` with a condition of stanza errors.
 #[must_use]
-pub fn failed(condition: Condition, h: Option<u32>) -> String {
-    let h = h.map_or_else(String::new, |h| format!(" h='{h}'"));
+pub fn failed(condition: Condition) -> String {
     let condition = condition.name();
-    format!("<failed xmlns='{SM_NS}'{h}><{condition} xmlns='{STANZAS_NS}'/></failed>")
+    format!("<failed xmlns='{SM_NS}'><{condition} xmlns='{STANZAS_NS}'/></failed>")
+}
+
+/// `<failed/>` for a peer that acknowledges more than it was sent.
+#[must_use]
+pub fn failed_too_high(h: u32, sent: u32) -> String {
+    let condition = Condition::UndefinedCondition.name();
+    format!(
+        "<failed xmlns='{SM_NS}'><{condition} xmlns='{STANZAS_NS}'/>\
+         <handled-count-too-high h='{h}' send-count='{sent}'/></failed>"
+    )
+}
+
+/// `<resumed/>`: the server has handled `h` stanzas of the session `previd`.
+#[must_use]
+pub fn resumed(previd: &str, h: u32) -> String {
+    let mut out = format!("<resumed xmlns='{SM_NS}' h='{h}' previd='").into_bytes();
+    escape_attr(&mut out, previd);
+    out.extend_from_slice(b"'/>");
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// `<a/>`.
@@ -93,12 +111,9 @@ pub const REQUEST: &str = "<r xmlns='urn:xmpp:sm:3'/>";
 pub fn enabled(resume: Option<(&str, u64)>) -> String {
     match resume {
         None => format!("<enabled xmlns='{SM_NS}'/>"),
+        // The name is hexadecimal digits.
         Some((id, max)) => {
-            let mut out =
-                format!("<enabled xmlns='{SM_NS}' resume='true' max='{max}' id='").into_bytes();
-            escape_attr(&mut out, id);
-            out.extend_from_slice(b"'/>");
-            String::from_utf8_lossy(&out).into_owned()
+            format!("<enabled xmlns='{SM_NS}' id='{id}' resume='true' max='{max}'/>")
         }
     }
 }

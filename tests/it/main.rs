@@ -41,6 +41,7 @@ mod login;
 mod presence;
 mod queue;
 mod registration;
+mod resumption;
 mod roster;
 mod roster_console;
 mod script_attacks;

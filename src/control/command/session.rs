@@ -26,6 +26,7 @@ pub(super) const LIST: Command = Command {
             "since",
             "age_seconds",
             "waiting_bytes",
+            "state",
         ],
         shown: &[
             ("jid", "JID"),
@@ -35,12 +36,13 @@ pub(super) const LIST: Command = Command {
             ("show", "SHOW"),
             ("age_seconds", "AGE"),
             ("waiting_bytes", "BYTES"),
-            ("worker", "WORKER"),
+            ("state", "STATE"),
         ],
     },
     help: "Lists who is logged in",
     manual: "Without a priority a session is bound and not available: it gets no messages. `waiting_bytes` is what the server \
-        keeps for it because it reads too slowly.",
+        keeps for it because it reads too slowly. A session whose `state` is `detached` has lost its connection and waits for its \
+        client to resume it.",
 };
 
 /// `session kick`.

@@ -155,6 +155,10 @@ impl Acks {
         Ok((count, last))
     }
 
+    pub(super) fn could_ack(&self, h: u32) -> Result<(), AckTooHigh> {
+        self.sent.would_ack(h).map(drop)
+    }
+
     /// Takes everything, to be sent again or to go elsewhere.
     pub(super) fn take(&mut self) -> VecDeque<Numbered> {
         self.sent.rewind();

@@ -181,3 +181,60 @@ fn t34_what_is_unacknowledged_is_bounded_and_there_is_room_again_at_half_of_it()
     }
     assert_eq!(outbox.unacked(), Unacked::Hopeless);
 }
+
+fn resumable(handled: u64) -> Resumable {
+    Resumable {
+        handled,
+        resume_time: std::time::Duration::from_secs(1),
+        vars: serde_json::Map::new(),
+    }
+}
+
+#[test]
+fn who_resumes_is_sent_what_was_not_acknowledged_before_what_waits() {
+    let memory = Arc::new(Memory::default());
+    let outbox = Outbox::new(100_000, &memory);
+    outbox.enable_acks(LIMITS);
+    let places = [push(&outbox, Some(1)), push(&outbox, None)];
+    write(&outbox);
+    let waits = push(&outbox, None);
+    let kept = memory.used();
+
+    assert_eq!(outbox.could_ack(3), Err(AckTooHigh { h: 3, sent: 2 }));
+    assert!(outbox.resume(3).is_err(), "and nothing is changed");
+    let acked = outbox.resume(1).unwrap();
+    assert_eq!((acked.count, acked.rows), (1, vec![1]));
+    assert!(outbox.is_safe(places[0]));
+    assert_eq!(memory.used(), kept / 3 * 2);
+    assert_eq!(outbox.bytes(), memory.used(), "all of it waits");
+    let drained = outbox.drain(100_000, Waker::noop()).unwrap();
+    let again: Vec<_> = drained.iter().map(|(at, _)| *at).collect();
+    assert_eq!(again, [places[1], waits]);
+    // It was sent twice and is counted once: the count goes on from what was acknowledged.
+    assert_eq!(outbox.could_ack(4), Err(AckTooHigh { h: 4, sent: 3 }));
+    assert_eq!(outbox.ack(3).unwrap().left, Unacked::Nothing);
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn t33_a_session_is_given_to_one_at_a_time() {
+    let outbox = Outbox::new(100_000, &Arc::new(Memory::default()));
+    outbox.enable_acks(LIMITS);
+    assert!(outbox.hand_over(resumable(1)).is_err(), "nobody asks");
+    let given = outbox.ask_handover().unwrap();
+    assert!(outbox.ask_handover().is_none(), "somebody has asked");
+    assert_eq!(outbox.wish(Waker::noop()), Some(Wish::HandOver));
+    drop(given);
+    assert!(outbox.hand_over(resumable(1)).is_err(), "it has gone again");
+
+    let mut given = outbox.ask_handover().unwrap();
+    assert!(outbox.hand_over(resumable(1)).is_ok());
+    assert_eq!(given.try_recv().unwrap().handled, 1);
+    assert!(outbox.ask_handover().is_none(), "it is on its way");
+    assert_eq!(outbox.wish(Waker::noop()), None);
+    let _ = outbox.resume(0).unwrap();
+    let mut given = outbox.ask_handover().unwrap();
+    let _ = outbox.finish();
+    assert!(given.try_recv().is_err(), "it has ended");
+    assert!(outbox.ask_handover().is_none());
+}

@@ -39,6 +39,15 @@ impl Inbound {
         }
     }
 
+    /// Goes on behind `handled` stanzas: what was read and not handled comes again.
+    pub(super) fn since(handled: u64) -> Inbound {
+        Inbound {
+            received: handled,
+            settled: handled,
+            ..Inbound::default()
+        }
+    }
+
     /// A stanza has been read.
     pub(super) fn received(&mut self) {
         self.received = self.received.saturating_add(1);
@@ -101,7 +110,7 @@ impl Inbound {
 }
 
 /// A number as `h` says it.
-pub(super) fn h(number: u64) -> u32 {
+pub(in crate::session) fn h(number: u64) -> u32 {
     // Modulo 2^32, as the XEP wants.
     number as u32
 }

@@ -4,12 +4,16 @@
 //! number goes with its receipt (`receipts.rs`): the peer is told of a stanza when it and all before it are safe.
 
 mod counters;
+mod detached;
+
+pub(super) use counters::h as number;
+pub(super) use detached::keep;
 
 use std::time::Duration;
 
 use super::turn::after;
 use super::{End, Session};
-use crate::directory::{AckLimits, Unacked, Written};
+use crate::directory::{AckLimits, Resumable, Unacked, Written};
 use crate::stanza::Condition;
 use crate::stream::StreamCondition;
 use crate::stream::sm::{self, Management};
@@ -28,14 +32,20 @@ pub struct SmRules {
     pub unacked: AckLimits,
     /// How long it may take to answer a request.
     pub ack_time: Duration,
+    /// How long a session may be without a socket; `None`: no session is resumed.
+    pub resume_time: Option<Duration>,
+    /// Sessions of one user that may be without a socket.
+    pub detached_most: usize,
 }
 
 /// One session's stream management, from `<enable/>` on.
 pub(super) struct Sm {
     inbound: Inbound,
     rules: SmRules,
-    /// `<enabled/>` follows the stanza at this place: what is written behind it is counted.
-    enabling: Option<Written>,
+    /// `<enabled/>` is still to be written.
+    enabling: Option<Enabling>,
+    /// How long it stays without a socket, if it can be resumed.
+    resume_time: Option<Duration>,
     /// Since when an `<r/>` of ours has been unanswered.
     asked_since_ms: Option<u64>,
     /// When to ask again, although nothing was sent since.
@@ -48,12 +58,30 @@ pub(super) struct Sm {
     owed: bool,
 }
 
+/// What the peer wants when it enables.
+struct Enabling {
+    /// `<enabled/>` follows the stanza at this place: what is written behind it is counted.
+    after: Written,
+    /// To be able to resume, for so long.
+    resume_time: Option<Duration>,
+}
+
 impl Sm {
-    fn new(rules: SmRules, earlier: usize, enabling: Written) -> Sm {
+    /// Goes on where it was on another socket.
+    pub(super) fn resumed(rules: SmRules, resumable: &Resumable) -> Sm {
+        let inbound = Inbound::since(resumable.handled);
         Sm {
-            inbound: Inbound::begin(earlier),
+            resume_time: Some(resumable.resume_time),
+            ..Sm::new(rules, inbound, None)
+        }
+    }
+
+    fn new(rules: SmRules, inbound: Inbound, enabling: Option<Enabling>) -> Sm {
+        Sm {
+            inbound,
             rules,
-            enabling: Some(enabling),
+            enabling,
+            resume_time: None,
             asked_since_ms: None,
             ask_again_ms: None,
             owing_since_ms: None,
@@ -67,10 +95,16 @@ impl Session {
     /// The peer says something about its stream.
     pub(super) fn manage(&mut self, said: Management) {
         match (said, self.sm.is_some()) {
-            (Management::Enable { .. }, false) => {
+            (Management::Enable { resume, max }, false) => {
                 let unrouted = self.held.len() + usize::from(self.parked.is_some());
                 let rules = (self.shared.sm)();
-                let sm = Sm::new(rules, unrouted, self.outbox.last());
+                let most = rules.resume_time.filter(|_| resume);
+                let wish = max.map_or(Duration::MAX, Duration::from_secs);
+                let enabling = Enabling {
+                    after: self.outbox.last(),
+                    resume_time: most.map(|most| most.min(wish)),
+                };
+                let sm = Sm::new(rules, Inbound::begin(unrouted), Some(enabling));
                 self.sm = Some(Box::new(sm));
             }
             (Management::Request, true) => {
@@ -89,7 +123,7 @@ impl Session {
                 | Management::Ack(_),
                 _,
             ) => {
-                let failed = sm::failed(Condition::UnexpectedRequest, None);
+                let failed = sm::failed(Condition::UnexpectedRequest);
                 self.say(&failed);
             }
         }
@@ -177,13 +211,18 @@ impl Session {
     pub(super) fn follow_up(&mut self, taken: usize) {
         let Some(sm) = &mut self.sm else { return };
         let now_ms = self.shared.timers.clock().monotonic_ms();
-        if let Some(mark) = sm.enabling {
-            if taken > 0 && self.writing.last().is_some_and(|last| last < mark) {
+        if let Some(enabling) = sm.enabling.take() {
+            let before = self
+                .writing
+                .last()
+                .is_some_and(|last| last < enabling.after);
+            if taken > 0 && before {
+                sm.enabling = Some(enabling);
                 return;
             }
-            sm.enabling = None;
+            sm.resume_time = enabling.resume_time;
             self.outbox.enable_acks(sm.rules.unacked);
-            let enabled = sm::enabled(None);
+            let enabled = self.enabled(enabling.resume_time);
             self.say(&enabled);
             return;
         }
@@ -193,6 +232,21 @@ impl Session {
             sm.ask_again_ms = None;
             self.writing.append(sm::REQUEST.as_bytes());
         }
+    }
+
+    /// `<enabled/>`; the session gets its secret name if it can be resumed (T33: 128 random bits).
+    fn enabled(&self, resume_time: Option<Duration>) -> String {
+        let Some(time) = resume_time else {
+            return sm::enabled(None);
+        };
+        let id = self.shared.timers.clock().random_id();
+        let directory = self.shared.router.delivery().directory();
+        directory.with(&self.peer.jid, |_, state| {
+            if let Some(resource) = state.session_mut(self.peer.id) {
+                resource.resume_id = Some(id.as_str().into());
+            }
+        });
+        sm::enabled(Some((&id, time.as_secs())))
     }
 
     /// Everything is with the operating system: there is room for an answer that had to wait.
@@ -226,7 +280,7 @@ impl Session {
             .map(|since| after(since, sm.rules.ack_time));
         if dead_at.is_some_and(|at| now_ms >= at) {
             tracing::info!(jid = %self.peer.jid, "a request to acknowledge is not answered");
-            self.end = Some(End::Error(StreamCondition::ConnectionTimeout, None));
+            self.end = Some(End::Stuck(StreamCondition::ConnectionTimeout));
             return None;
         }
         let answer_at = sm.inbound.answer_by_ms();

@@ -88,6 +88,15 @@ impl Authenticate for OneUser {
             }
         })
     }
+
+    fn resume<'a>(
+        &'a self,
+        _user: &'a Jid,
+        _previd: &'a str,
+        _h: u32,
+    ) -> LocalFuture<'a, Result<(Jid, u32), NotResumed>> {
+        Box::pin(async { Err(NotResumed::Gone) })
+    }
 }
 
 /// Time that a test moves, or that stands.

@@ -24,6 +24,7 @@ use crate::sasl::{
 use crate::stanza::{Stanza, StanzaError};
 use crate::xml::{self, Element, Header};
 
+use super::accept::NotResumed;
 use super::condition::{StreamCondition, stream_error_bytes};
 use table::{Answer, Kind, Place};
 
@@ -117,6 +118,8 @@ pub enum Event {
     Derived(Option<ScramKeys>),
     /// The resource, or why it is refused.
     Resource(Result<Jid, StanzaError>),
+    /// The full JID of the resumed session and how many stanzas of the peer it has handled, or why there is none.
+    Resumed(Result<(Jid, u32), NotResumed>),
     /// The account is there, or why not.
     Registered(Result<(), StanzaError>),
     /// The id of the invite, or why it is no good.
@@ -137,6 +140,15 @@ pub enum Next {
     Derive(PlainWork),
     /// Bind this user, with the wished resource if it has a wish.
     Bind(Jid, Option<String>),
+    /// Resume this session of this user.
+    Resume {
+        /// Who has logged in.
+        user: Jid,
+        /// The session's secret name.
+        previd: String,
+        /// How many stanzas the peer has handled.
+        h: u32,
+    },
     /// Make this account.
     Register(NewAccount),
     /// Look at this token of an invite to that domain.
@@ -185,6 +197,8 @@ enum State {
     Derive(PlainCheck),
     /// The driver binds a resource.
     Binding(Stanza, Mechanism),
+    /// The driver resumes the session of that name.
+    Resuming(String, Mechanism),
     /// The driver makes an account.
     Registering(Stanza),
     /// The driver looks at an invite.
@@ -277,6 +291,9 @@ impl Negotiation {
             (State::Derive(check), Event::Derived(keys)) => self.derived(check, keys, out),
             (State::Binding(iq, mechanism), Event::Resource(outcome)) => {
                 self.resource(&iq, mechanism, outcome, out)
+            }
+            (State::Resuming(previd, mechanism), Event::Resumed(outcome)) => {
+                self.resumed(&previd, mechanism, outcome, out)
             }
             (State::Registering(iq), Event::Registered(outcome)) => self.made(&iq, outcome, out),
             (State::Showing(iq), Event::Shown(outcome)) => self.shown(&iq, outcome, out),

@@ -16,7 +16,7 @@ use stanzad::jid::Jid;
 use stanzad::net::{Clock, TimeSource};
 use stanzad::sasl::{Credentials, Mechanism, Unknown};
 use stanzad::stanza::{Condition, StanzaError};
-use stanzad::stream::{Bounds, Event, Negotiation, NewAccount, Next, Rules, StartTls};
+use stanzad::stream::{Bounds, Event, Negotiation, NewAccount, Next, NotResumed, Rules, StartTls};
 use stanzad::xml::{Element, Frame, Framer, Header, Limits, escape_attr};
 
 use super::proof::{ROUNDS, Transcript, stored};
@@ -85,6 +85,12 @@ fn event(name: &[u8], asked: Option<&str>) -> Option<Event> {
         "derived" => Event::Derived(stored("secret").map(|keys| keys.sha256)),
         "resource" if due => Event::Resource(Err(refused())),
         "resource" => Event::Resource(Jid::new("anna@example.org/x").map_err(|_| refused())),
+        "resumed" if due => Event::Resumed(Err(NotResumed::Gone)),
+        "resumed" => Event::Resumed(
+            Jid::new("anna@example.org/x")
+                .map(|jid| (jid, 1))
+                .map_err(|_| NotResumed::Gone),
+        ),
         "registered" if due => Event::Registered(Err(refused())),
         "registered" => Event::Registered(Ok(())),
         "shown" if due => Event::Shown(Err(refused())),
@@ -405,6 +411,19 @@ impl Stream {
                         .map_err(|_| refused(Condition::BadRequest)),
                 };
                 self.answer("resource", Event::Resource(outcome))
+            }
+            Next::Resume { user, previd, h } => {
+                let login = self.login.as_ref().map(|(jid, _)| jid);
+                assert_eq!(login, Some(&user), "a session of somebody else");
+                assert!(self.reopened, "a session in the stream of the login");
+                let outcome = match previd.as_str() {
+                    "mine" => user
+                        .with_resource("old")
+                        .map(|jid| (jid, h))
+                        .map_err(|_| NotResumed::Gone),
+                    _ => Err(NotResumed::Gone),
+                };
+                self.answer("resumed", Event::Resumed(outcome))
             }
             Next::Register(account) => {
                 let outcome = self.register(&account);

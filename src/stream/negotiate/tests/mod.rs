@@ -2,10 +2,12 @@
 
 mod bind;
 mod login;
+mod manage;
 mod order;
 mod register;
 
 use super::*;
+use crate::directory::AckTooHigh;
 use crate::net::TimeSource;
 use crate::sasl::tests::ScramClient;
 use crate::stanza::Condition;
@@ -158,6 +160,15 @@ impl Stream {
                     event = Some(Event::Resource(match self.refuse_bind.take() {
                         Some(error) => Err(error),
                         None => Ok(jid),
+                    }));
+                }
+                Next::Resume { user, previd, h } => {
+                    self.asked.push(format!("resume {previd} of {user} at {h}"));
+                    let jid = user.with_resource("old").unwrap();
+                    event = Some(Event::Resumed(match previd.as_str() {
+                        "mine" if h <= 7 => Ok((jid, 3)),
+                        "mine" => Err(AckTooHigh { h, sent: 7 }.into()),
+                        _ => Err(NotResumed::Gone),
                     }));
                 }
                 Next::Register(account) => {
