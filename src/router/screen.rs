@@ -135,8 +135,8 @@ fn fate(child: &Element, from: Option<&Jid>, serves: &dyn Fn(&str) -> bool) -> F
     }
 }
 
-/// RFC 6121 §2.1.5: nobody reads or changes the roster of another, and nobody but the server pushes one (T45). The answer
-/// is the same whoever is there (T48).
+/// RFC 6121 §2.1.5: nobody reads or changes the roster of another, and nobody but the server pushes one to a client (T45,
+/// §8.5.3.2.3). The answer is the same whoever is there (T48).
 fn check_roster(iq: &Stanza, serves: &dyn Fn(&str) -> bool) -> Result<(), StanzaError> {
     let (true, Some(to)) = (iq.is_request(), iq.to()) else {
         return Ok(());
@@ -146,7 +146,11 @@ fn check_roster(iq: &Stanza, serves: &dyn Fn(&str) -> bool) -> Result<(), Stanza
         return Ok(());
     }
     match iq.payload_ns() {
-        Ok(Some(ns)) if ns == ROSTER_NS => Err(StanzaError::new(Condition::Forbidden)),
+        Ok(Some(ns)) if ns == ROSTER_NS => Err(StanzaError::new(if to.is_full() {
+            Condition::ServiceUnavailable
+        } else {
+            Condition::Forbidden
+        })),
         _ => Ok(()),
     }
 }

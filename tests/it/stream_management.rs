@@ -113,10 +113,6 @@ fn it_is_enabled_once_and_not_before_there_is_a_session() {
     let login = Login::direct(server.direct(), "romeo");
     let mut romeo = Client::connect(login.addr, login.via).unwrap();
     romeo.features().unwrap();
-    romeo.authenticate(&login).unwrap();
-    romeo.open().unwrap();
-    let features = romeo.features().unwrap();
-    assert!(features.child("sm", SM).is_some(), "{features}");
     let refused = |romeo: &mut Client, xml: &str| {
         romeo.send(xml).unwrap();
         let failed = sm(romeo, "failed");
@@ -125,6 +121,11 @@ fn it_is_enabled_once_and_not_before_there_is_a_session() {
             "{xml}: {failed}"
         );
     };
+    refused(&mut romeo, "<enable xmlns='urn:xmpp:sm:3'/>");
+    romeo.authenticate(&login).unwrap();
+    romeo.open().unwrap();
+    let features = romeo.features().unwrap();
+    assert!(features.child("sm", SM).is_some(), "{features}");
     refused(&mut romeo, "<enable xmlns='urn:xmpp:sm:3'/>");
     refused(&mut romeo, "<r xmlns='urn:xmpp:sm:3'/>");
     let bound = romeo

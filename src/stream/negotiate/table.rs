@@ -104,7 +104,7 @@ pub(super) fn answer(place: Place, kind: Kind) -> Answer {
         }
         (Kind::Bind, Place::Authenticated) => Answer::Bind,
         (Kind::Register, Place::Clear | Place::Encrypted) => Answer::Register,
-        (Kind::Manage, Place::Authenticated) => Answer::Manage,
+        (Kind::Manage, Place::Clear | Place::Encrypted | Place::Authenticated) => Answer::Manage,
         (Kind::Unknown, _) => Answer::Refuse(StreamCondition::UnsupportedStanzaType),
         (
             Kind::StartTls

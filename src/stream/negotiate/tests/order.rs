@@ -116,8 +116,8 @@ const TABLE: [(Kind, [(&str, bool); 5]); 11] = {
             [NO_CHANNEL, NO_CHANNEL, ("<username/>", true), EARLY, EARLY],
         ),
         (Kind::Stanza, [EARLY, EARLY, EARLY, EARLY, EARLY]),
-        (Kind::Manage, [EARLY, EARLY, EARLY, EARLY, NOT_YET]),
-        (Kind::Manage, [EARLY, EARLY, EARLY, EARLY, NOT_YET]),
+        (Kind::Manage, [NOT_YET, NOT_YET, NOT_YET, EARLY, NOT_YET]),
+        (Kind::Manage, [NOT_YET, NOT_YET, NOT_YET, EARLY, NOT_YET]),
         (Kind::Unknown, [NEVER, NEVER, NEVER, NEVER, NEVER]),
     ]
 };
