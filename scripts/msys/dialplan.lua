@@ -346,11 +346,14 @@ end
 function dialplan.serve(extensions)
   local plan = dialplan.read(extensions)
   dialplan.plan = plan
+  local wanted = { type = { "chat", "normal" }, body = true, to = dialplan.names(plan) }
+  local function message_recv(session, message)
+    return dialplan.handle(plan, session, message)
+  end
   xmpp.registerModule("dialplan", {
-    filters = { client_message_recv = { type = { "chat", "normal" }, body = true, to = dialplan.names(plan) } },
-    client_message_recv = function(session, message)
-      return dialplan.handle(plan, session, message)
-    end,
+    filters = { client_message_recv = wanted, component_message_recv = wanted },
+    client_message_recv = message_recv,
+    component_message_recv = message_recv,
   })
 end
 

@@ -1,7 +1,7 @@
 ---@meta
 -- What scripts can call, for editors with the Lua language server. Made by `UPDATE_GENERATED=1 cargo test --lib script::manual`.
 
----@alias hookname "session_bound"|"session_closed"|"client_message_recv"|"client_presence_recv"|"client_iq_recv"|"initial_presence"|"subsequent_presence"|"unavailable_presence"|"route"|"subscription_recv"|"deliver"
+---@alias hookname "session_bound"|"session_closed"|"client_message_recv"|"client_presence_recv"|"client_iq_recv"|"component_message_recv"|"component_presence_recv"|"component_iq_recv"|"initial_presence"|"subsequent_presence"|"unavailable_presence"|"route"|"subscription_recv"|"deliver"
 ---@alias condition "bad-request"|"conflict"|"feature-not-implemented"|"forbidden"|"gone"|"internal-server-error"|"item-not-found"|"jid-malformed"|"not-acceptable"|"not-allowed"|"not-authorized"|"policy-violation"|"recipient-unavailable"|"redirect"|"registration-required"|"remote-server-not-found"|"remote-server-timeout"|"resource-constraint"|"service-unavailable"|"subscription-required"|"undefined-condition"|"unexpected-request"
 ---@alias verdict nil|"next"|"done"|"drop"|rejection
 
@@ -20,7 +20,7 @@
 ---@field vars table<string, any>
 local session_class = {}
 
----The full address that the stream has proved.
+---What the stream has proved: a client's full address, a component's domain.
 ---@return jid
 function session_class:jid() end
 
@@ -29,7 +29,7 @@ function session_class:jid() end
 function session_class:addr() end
 
 ---What kind of peer it is.
----@return "client"|"internal"
+---@return "client"|"component"|"internal"
 function session_class:kind() end
 
 ---What TLS has negotiated; nil without TLS.

@@ -160,6 +160,8 @@ pub(super) enum Fault {
     },
     #[error("`xmpp_listener` has no `Listen`")]
     ListenMissing,
+    #[error("`{name}` is a component, and a domain whose users log in here")]
+    ComponentIsDomain { name: String },
     #[error("no `Domain` has XMPP_Role = \"server\": nobody could log in")]
     DomainMissing,
     #[error("`{option}` is missing in `{scope}`")]
@@ -277,6 +279,7 @@ impl Fault {
             Fault::PoolUnknown { .. } => "unknown-pool",
             Fault::ListenTwice { .. } => "duplicate-listen",
             Fault::ListenMissing => "listen-missing",
+            Fault::ComponentIsDomain { .. } => "component-is-domain",
             Fault::DomainMissing => "domain-missing",
             Fault::OptionMissing { .. } => "option-missing",
             Fault::StanzaSizes { .. } => "stanza-sizes",
@@ -394,6 +397,9 @@ impl Fault {
                 "PLAIN needs AuthPlainParameters and TLS; add SCRAM-SHA-256 to mechanisms"
             }
             Fault::ListenMissing => "write Listen \"*:5222\" { } in it",
+            Fault::ComponentIsDomain { .. } => {
+                "give the component a name of its own, below the domain: \"gw.example.org\""
+            }
             Fault::DomainMissing => "write Domain \"example.org\" { XMPP_Role = \"server\" }",
             Fault::OptionMissing { .. } => "add it",
             Fault::StanzaSizes { .. } | Fault::MemoryLimits { .. } => {

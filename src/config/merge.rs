@@ -204,11 +204,12 @@ pub(super) fn named(place: Place, name: Option<Scalar>) -> Result<(String, Strin
             Some(net) => net.to_string(),
             None => return Err(Fault::NetName { name: text }),
         },
+        Naming::Host if text.starts_with('#') => return Err(Fault::DomainName { name: text }),
         Naming::Domain if is_pattern(&text) => match Pattern::compile(&text) {
             Ok(_) => text.clone(),
             Err((fault, at)) => return Err(Fault::Pattern { fault, at }),
         },
-        Naming::Domain => {
+        Naming::Domain | Naming::Host => {
             names::domain(&text).map_err(|fault| domain_fault(fault, text.clone()))?
         }
     };
@@ -258,6 +259,7 @@ fn example(naming: Naming) -> &'static str {
         Naming::Socket => "stanzad.sock",
         Naming::Net => "192.0.2.0/24",
         Naming::Domain => "example.org",
+        Naming::Host => "gw.example.org",
     }
 }
 

@@ -39,8 +39,9 @@ pub use eval::{Change, EvalError, Evaluated, ValueOrigin};
 pub use fault::Severity;
 pub use reference::reference;
 pub use settings::{
-    Certificate, ControlListen, Domain, Drain, Limits, Listen, LogLevel, Mechanism, OnError,
-    PeerSettings, Registration, Role, Script, ScriptDir, ScriptLimits, ThreadPool, TlsMode,
+    Certificate, Component, ComponentStreams, ControlListen, Domain, Drain, Limits, Listen,
+    LogLevel, Mechanism, OnError, PeerSettings, Registration, Role, Script, ScriptDir,
+    ScriptLimits, ThreadPool, TlsMode,
 };
 pub use show::Shown;
 pub use source::{BUILT_IN, Location, Origin, SEARCHED, Source};
@@ -231,6 +232,17 @@ impl Config {
     #[must_use]
     pub fn names_admin(&self, user: &Jid) -> bool {
         self.settings.domains.names_admin(user)
+    }
+
+    /// The component that speaks for `domain` (as a [`crate::jid::Jid`] spells it), connected or not.
+    #[must_use]
+    pub fn component(&self, domain: &str) -> Option<&Arc<Component>> {
+        self.settings.components.get(domain)
+    }
+
+    /// Every component, by name.
+    pub fn components(&self) -> impl Iterator<Item = &Arc<Component>> {
+        self.settings.components.values()
     }
 
     /// The scripts, in the order in which they run.

@@ -20,6 +20,8 @@ pub(super) enum Place {
     ControlListen,
     /// `Domain "NAME" { }`.
     Domain,
+    /// `component "NAME" { }`.
+    Component,
     /// `ThreadPool "NAME" { }`.
     ThreadPool,
     /// `scriptlet "scriptlet" { }`.
@@ -45,6 +47,8 @@ pub(super) enum Naming {
     Net,
     /// A domain name, `#xmpp#name` or `/regex/`.
     Domain,
+    /// A domain name alone.
+    Host,
 }
 
 /// When a change takes effect.
@@ -143,6 +147,15 @@ pub(super) const PLACES: &[PlaceInfo] = &[
         title: "Domain",
         effect: Effect::Live,
         doc: "A domain. `\"#xmpp#example.org\"` is the same domain for XMPP alone and comes before `\"example.org\"`. `\"/regex/\"` is every domain that the pattern matches, see below.",
+    },
+    PlaceInfo {
+        place: Place::Component,
+        word: "component",
+        parents: &[Place::Global],
+        naming: Naming::Host,
+        title: "component",
+        effect: Effect::Live,
+        doc: "A program beside the server that speaks for a domain of its own (XEP-0114), like a gateway. Its name is that domain.",
     },
     PlaceInfo {
         place: Place::ThreadPool,

@@ -95,6 +95,7 @@ fn scope_row(row: &PlaceInfo, out: &mut String) {
         Naming::Socket => "path",
         Naming::Net => "address or network",
         Naming::Domain => "domain name or pattern",
+        Naming::Host => "domain name",
     };
     // Writing to a String cannot fail.
     let _ = writeln!(

@@ -1,5 +1,6 @@
 //! Merged scopes to typed settings. It never fails: what could be wrong was reported before.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use super::names::{self, Net, XMPP_PREFIX};
 use super::place::Place;
 use super::scope::{Chain, Scope};
 use super::settings::{
-    Certificate, ControlListen, Domain, Drain, Limits, Listen, LogLevel, Mechanism, OnError,
-    PeerSettings, Registration, Role, Script, ScriptDir, ScriptLimits, Settings, ThreadPool,
-    TlsMode,
+    Certificate, Component, ComponentStreams, ControlListen, Domain, Drain, Limits, Listen,
+    LogLevel, Mechanism, OnError, PeerSettings, Registration, Role, Script, ScriptDir,
+    ScriptLimits, Settings, ThreadPool, TlsMode,
 };
 use super::source::{Files, Source};
 use super::table::{self, Opt};
@@ -60,6 +61,7 @@ impl<'a> Resolver<'a> {
                 self.domain_patterns(),
                 (registration(&global), people(&global)),
             ),
+            components: self.components(),
             scripts: self.scripts(),
             limits: limits(&global),
             script_limits: script_limits(&global),
@@ -211,6 +213,21 @@ impl<'a> Resolver<'a> {
             .collect()
     }
 
+    fn components(self) -> BTreeMap<String, Arc<Component>> {
+        let scopes = self.root.all(Place::Component);
+        scopes
+            .filter_map(|scope| {
+                let chain = Chain(vec![scope, self.root]);
+                let component = Component {
+                    jid: Jid::new(&scope.key).ok()?,
+                    secret: chain.secret(&table::SECRET)?,
+                    outbox_size: count(&chain, &table::OUTBOX_SIZE),
+                };
+                Some((scope.key.clone(), Arc::new(component)))
+            })
+            .collect()
+    }
+
     fn scripts(self) -> Vec<Script> {
         let scriptlets = self.root.all(Place::Scriptlet);
         scriptlets
@@ -300,6 +317,10 @@ fn peer_settings(chain: &Chain<'_>) -> PeerSettings {
         registrations_per_hour: Some(small(chain.number(&table::REGISTRATIONS_PER_HOUR)))
             .filter(|most| *most > 0),
         registration_without_tls: chain.switch(&table::REGISTRATION_WITHOUT_TLS),
+        component_streams: chain
+            .text(&table::COMPONENT_STREAMS)
+            .and_then(|word| ComponentStreams::from_name(&word))
+            .unwrap_or(ComponentStreams::Local),
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn judge(
     rules.pools();
     rules.control();
     rules.domains();
+    rules.components();
     rules.memory();
     if complete {
         rules.absences();
@@ -195,6 +196,16 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// A domain is either a component's or its users log in here.
+    fn components(&mut self) {
+        for scope in self.root().all(Place::Component) {
+            if self.settings.domains.serves(&scope.key) {
+                let name = scope.name.clone();
+                self.report.at(scope.at, Fault::ComponentIsDomain { name });
+            }
+        }
+    }
+
     /// Every file that some scope names is looked into, where it is named.
     fn certificates(&mut self) {
         let mut chains: Vec<Chain<'_>> = Vec::new();
@@ -292,14 +303,19 @@ impl<'a> Rules<'a> {
         {
             self.report.at(listener.at, Fault::DomainMissing);
         }
-        for scriptlet in self.root().all(Place::Scriptlet) {
-            for script in scriptlet.all(Place::Script) {
-                if script.get(&table::SOURCE).is_none() {
-                    let scope = script.title();
-                    let option = "source";
-                    self.report
-                        .at(script.at, Fault::OptionMissing { option, scope });
-                }
+        let scriptlets = self.root().all(Place::Scriptlet);
+        let scripts = scriptlets.flat_map(|scriptlet| scriptlet.all(Place::Script));
+        let components = self.root().all(Place::Component);
+        let needed = scripts
+            .map(|script| (script, &table::SOURCE))
+            .chain(components.map(|component| (component, &table::SECRET)));
+        for (scope, opt) in needed {
+            if scope.get(opt).is_none() {
+                let fault = Fault::OptionMissing {
+                    option: opt.name,
+                    scope: scope.title(),
+                };
+                self.report.at(scope.at, fault);
             }
         }
     }

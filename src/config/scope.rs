@@ -7,6 +7,7 @@ use super::place::Place;
 use super::syntax::Span;
 use super::table::Opt;
 use super::value::Value;
+use crate::sasl::Secret;
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]
@@ -143,6 +144,14 @@ impl<'a> Chain<'a> {
     pub(super) fn text(&self, opt: &Opt) -> Option<String> {
         match self.value(opt) {
             Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A secret.
+    pub(super) fn secret(&self, opt: &Opt) -> Option<Secret> {
+        match self.value(opt) {
+            Some(Value::Secret(text)) => Some(Secret::new(text.into_bytes())),
             _ => None,
         }
     }

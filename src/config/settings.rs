@@ -1,5 +1,6 @@
 //! The typed views: every value resolved, so that nothing is looked up by name while stanzas flow.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::time::Duration;
 
 use super::domains::{Domains, People};
 use super::names::Net;
+use crate::jid::Jid;
+use crate::sasl::Secret;
 
 /// When TLS begins on a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,19 @@ pub enum Role {
     Server,
     /// Others serve it. Without effect so far.
     Client,
+}
+
+/// Where components may connect (XEP-0114).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComponentStreams {
+    /// Nowhere.
+    None,
+    /// Inside TLS.
+    Tls,
+    /// Inside TLS, or without it from this machine.
+    Local,
+    /// Anywhere.
+    Any,
 }
 
 /// Who may make an account by a client (XEP-0077).
@@ -133,6 +149,12 @@ words!(Registration {
     Closed = "closed",
     Invite = "invite",
     Open = "open",
+});
+words!(ComponentStreams {
+    None = "none",
+    Tls = "tls",
+    Local = "local",
+    Any = "any",
 });
 words!(Role {
     Server = "server",
@@ -222,6 +244,8 @@ pub struct PeerSettings {
     pub registrations_per_hour: Option<u32>,
     /// Whether an account may be registered without TLS.
     pub registration_without_tls: bool,
+    /// Where components may connect.
+    pub component_streams: ComponentStreams,
 }
 
 /// One socket of the console.
@@ -247,6 +271,17 @@ pub struct Domain {
     /// Its own certificate; `None`: the listener's.
     pub certificate: Option<Certificate>,
     pub(super) people: People,
+}
+
+/// A program beside the server that speaks for a domain of its own (XEP-0114).
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Its domain, as addresses spell it.
+    pub jid: Jid,
+    /// What it proves to know.
+    pub secret: Secret,
+    /// Bytes that may wait to be written to it.
+    pub outbox_size: usize,
 }
 
 /// One configured script.
@@ -361,6 +396,8 @@ pub(super) struct Settings {
     pub(super) xmpp_listens: Vec<Listen>,
     pub(super) control_listens: Vec<ControlListen>,
     pub(super) domains: Domains,
+    /// By domain.
+    pub(super) components: BTreeMap<String, Arc<Component>>,
     pub(super) scripts: Vec<Script>,
     pub(super) limits: Limits,
     pub(super) script_limits: ScriptLimits,

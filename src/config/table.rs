@@ -2,7 +2,9 @@
 //! `docs/config-reference.md`. Names are Momentum's where Momentum has one.
 
 use super::place::{Effect, Place};
-use super::settings::{LogLevel, Mechanism, OnError, Registration, Role, TlsMode};
+use super::settings::{
+    ComponentStreams, LogLevel, Mechanism, OnError, Registration, Role, TlsMode,
+};
 use super::syntax::{Node, Scalar, Span};
 use super::value::{Kind, Unit, Value, read};
 
@@ -72,6 +74,7 @@ const KEY: &[Place] = &[
     Place::XmppListen,
 ];
 const PEOPLE: &[Place] = &[Place::Global, Place::Domain];
+const OUTBOX: &[Place] = &[Place::Global, Place::Component];
 const CONTROL: &[Place] = &[Place::ControlListener, Place::ControlListen];
 const SCRIPT: &[Place] = &[Place::Scriptlet, Place::Script];
 
@@ -185,6 +188,10 @@ options! {
         "Where a domain's outages are told, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
     SUPPORT_ADDRESSES: "support_addresses", Kind::Uris, PEOPLE, None, Live, "0.1",
         "Where users of a domain find help, for everybody to see in service discovery (XEP-0157): `mailto:`, `xmpp:`, `https:`, `http:` or `tel:` URIs.";
+    COMPONENT_STREAMS: "component_streams", Kind::Word(ComponentStreams::WORDS), SESSION, Some("local"), Live, "0.1",
+        "Where components may connect. none: nowhere; tls: inside TLS from the first byte; local: so, or without TLS from this machine; any: without TLS from anywhere, where everybody on the way reads and forges what the component says.";
+    SECRET: "secret", Kind::Secret, &[Place::Component], None, Live, "0.1",
+        "What the component proves to know. It is never shown.";
     CONCURRENCY: "Concurrency", Kind::NumberOr(Unit::Count, 1, 1024, "one per core"), &[Place::ThreadPool], Some("0"), Restart, "0.1",
         "The number of worker threads.";
     SOURCE: "source", Kind::Text, &[Place::Script], None, Live, "0.1",
@@ -205,8 +212,8 @@ options! {
         "Seconds after which a replaced generation is stopped.";
     MAX_SESSIONS_PER_USER: "max_sessions_per_user", Kind::Number(Unit::Count, 1, 10_000), GLOBAL, Some("10"), Live, "0.1",
         "How many resources of one user may be online.";
-    OUTBOX_SIZE: "outbox_size", Kind::Number(Unit::Bytes, 65_536, 1024 * MIB), GLOBAL, Some("1048576"), Live, "0.1",
-        "Bytes that may wait to be written to one session.";
+    OUTBOX_SIZE: "outbox_size", Kind::Number(Unit::Bytes, 65_536, 1024 * MIB), OUTBOX, Some("1048576"), Live, "0.1",
+        "Bytes that may wait to be written to one session, or to the component.";
     OUTBOX_STALL: "outbox_stall", Kind::Number(Unit::Seconds, 1, 3600), GLOBAL, Some("30"), Restart, "0.1",
         "Seconds that an outbox may stay full before its session is closed.";
     SM_UNACKED_MAX: "sm_unacked_max", Kind::Number(Unit::Count, 10, 100_000), GLOBAL, Some("500"), Live, "0.1",

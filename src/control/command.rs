@@ -1,6 +1,7 @@
 //! The table of commands.
 
 mod block;
+mod component;
 mod config;
 mod invite;
 mod queue;
@@ -44,6 +45,10 @@ pub(super) enum Verb {
     SessionList,
     /// Ends sessions.
     SessionKick,
+    /// Lists components.
+    ComponentList,
+    /// Ends a component's connection.
+    ComponentKick,
     /// Lists whom a user blocks.
     BlockList,
     /// Blocks addresses for a user.
@@ -182,6 +187,7 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("invite", "Who may register"),
     ("roster", "Users' contacts"),
     ("session", "Who is logged in"),
+    ("component", "Programs that speak for domains of their own"),
     ("block", "Whom users do not hear from"),
     ("config", "What the configuration says"),
     ("script", "The Lua that decides"),
@@ -284,6 +290,8 @@ pub const COMMANDS: &[Command] = &[
     roster::EXPORT,
     session::LIST,
     session::KICK,
+    component::LIST,
+    component::KICK,
     block::LIST,
     block::ADD,
     block::REMOVE,

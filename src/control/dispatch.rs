@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, Failure, Refused};
+use super::backend::Backend;
 use super::command::Verb;
 use super::local;
 use super::protocol::{Fault, Request};
+use super::refused::{Failure, Refused};
 use super::{queue, roster};
 use crate::directory::BlockChange;
 use crate::jid::Jid;
@@ -70,6 +71,17 @@ pub(super) async fn run<B: Backend>(
             Outcome::Record(
                 json!({ "jid": jid.as_str(), "sessions_closed": closed.sessions_closed }),
             )
+        }
+        Verb::ComponentList => rows(backend.component_list().await?)?,
+        Verb::ComponentKick => {
+            let jid = address(argument(request, "jid"))?;
+            backend
+                .component_kick(
+                    &jid,
+                    reason(request, "the operator has ended this connection")?,
+                )
+                .await?;
+            Outcome::Record(json!({ "jid": jid.as_str() }))
         }
         Verb::BlockList => Outcome::Rows(block_list(backend, request).await?),
         Verb::BlockAdd => block(backend, request, BlockChange::Block).await?,

@@ -16,6 +16,7 @@ mod manual;
 mod nearest;
 mod protocol;
 mod queue;
+mod refused;
 mod render;
 mod roster;
 mod shape;
@@ -23,9 +24,9 @@ mod shape;
 mod tests;
 
 pub use backend::{
-    Backend, CertificateRow, ChangeRow, ConfigReport, Deleted, Failure, HandlerRow, HookRow,
-    Imported, InviteRow, Listening, NewInvite, Refused, Reloaded, ScriptPage, ScriptRow,
-    SessionRow, SettingReport, SettingRow, Summary, UserRow,
+    Backend, CertificateRow, ChangeRow, ComponentRow, ConfigReport, Deleted, HandlerRow, HookRow,
+    Imported, InviteRow, Listening, NewInvite, Reloaded, ScriptPage, ScriptRow, SessionRow,
+    SettingReport, SettingRow, Summary, UserRow,
 };
 pub use client::{Answers, ClientError, Tried, Unreachable, connect};
 pub use command::{COMMANDS, Command, GROUPS};
@@ -33,6 +34,7 @@ pub use listener::{BindError, Listener};
 pub use local::answer_here;
 pub use protocol::{Complaint, Reply, Request, unknown};
 pub use queue::{Attempt, GivenUp, QueueRow, QueueStanza, QueueTotal, Thrown, Waiting};
+pub use refused::{Failure, Refused};
 pub use render::{shown, trace};
 pub use roster::BadRecord;
 pub use shape::{Answer, Arg, ArgKind};

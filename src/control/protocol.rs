@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::backend::Refused;
 use super::command::Command;
+use super::refused::Refused;
 use super::shape::ArgKind;
 use crate::observe::trace::TooManyWatchers;
 

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::backend::{Backend, Refused};
+use super::backend::Backend;
 use super::command::Verb;
 use super::dispatch::{Outcome, argument, optional, reason, value};
 use super::protocol::{Fault, Request};
+use super::refused::Refused;
 use crate::jid::Jid;
 use crate::store::spool::Owner;
 

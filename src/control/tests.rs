@@ -101,6 +101,12 @@ impl Backend for OneUser {
             others: vec!["alice@localhost/desk".to_owned()],
         })
     }
+    async fn component_list(&self) -> Result<Vec<ComponentRow>, Refused> {
+        Ok(Vec::new())
+    }
+    async fn component_kick(&self, jid: &Jid, _: &str) -> Result<(), Refused> {
+        Err(Refused::NoComponent(jid.clone()))
+    }
     async fn block_list(&self, jid: &Jid) -> Result<Vec<Jid>, Refused> {
         Err(Refused::NoSuchUser(jid.clone()))
     }

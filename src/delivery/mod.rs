@@ -5,6 +5,7 @@
 
 mod blocking;
 mod bounce;
+mod component;
 mod discard;
 mod place;
 mod receipt;
@@ -159,7 +160,7 @@ impl Delivery {
             match place::place(state, stanza) {
                 Placed::Taken { outbox, at, count } => Delivered {
                     receipt: Receipt::Written {
-                        account: account.clone(),
+                        account: Some(account.clone()),
                         outbox,
                         at,
                     },

@@ -197,6 +197,6 @@ pub(super) fn give(outbox: &Outbox, stanza: Stanza) {
     }
 }
 
-fn item(stanza: Stanza) -> Item {
+pub(super) fn item(stanza: Stanza) -> Item {
     Item { stanza, row: None }
 }

@@ -14,8 +14,8 @@ pub enum Receipt {
     Ready,
     /// Safe when its recipient's session has written it; who cannot wait for that asks [`super::Delivery::insure`].
     Written {
-        /// The recipient.
-        account: Arc<Account>,
+        /// The recipient; `None`: a component, for which nothing is kept. If it ends, the sender gets an error.
+        account: Option<Arc<Account>>,
         /// The outbox that holds it.
         outbox: Arc<Outbox>,
         /// Its place there.
@@ -39,6 +39,8 @@ pub enum Receipt {
 pub enum Fate {
     /// Into that many outboxes.
     Outbox(usize),
+    /// Into a component's outbox.
+    Component,
     /// Into the recipient's account turn: to the spool, or to a resource that came online meanwhile.
     Spool,
     /// Nobody to give it to, and it is not kept.
@@ -52,6 +54,7 @@ impl std::fmt::Display for Fate {
         match self {
             Fate::Outbox(1) => f.write_str("delivered"),
             Fate::Outbox(count) => write!(f, "delivered to {count} resources"),
+            Fate::Component => f.write_str("given to the component"),
             Fate::Spool => f.write_str("spool"),
             Fate::Nowhere => f.write_str("nobody there, not kept"),
             Fate::Refused => f.write_str("refused"),

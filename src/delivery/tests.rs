@@ -261,7 +261,7 @@ fn an_insured_message_is_safe_before_it_is_written_and_comes_once() {
         stage.available(&juliet);
         stage.settled().await;
         let Receipt::Written {
-            account,
+            account: Some(account),
             outbox,
             at,
         } = stage.say("juliet@localhost", 7)
@@ -374,7 +374,9 @@ fn a_message_that_is_being_written_can_be_insured() {
         stage.available(&juliet);
         stage.settled().await;
         let Receipt::Written {
-            account, outbox, ..
+            account: Some(account),
+            outbox,
+            ..
         } = stage.say("juliet@localhost", 7)
         else {
             panic!("juliet is online");
@@ -398,7 +400,9 @@ fn a_session_that_ends_while_its_messages_are_insured_keeps_one_row_of_each() {
         stage.settled().await;
         let receipts: Vec<_> = (0..3).map(|id| stage.say("juliet@localhost", id)).collect();
         let Some(Receipt::Written {
-            account, outbox, ..
+            account: Some(account),
+            outbox,
+            ..
         }) = receipts.first()
         else {
             panic!("juliet is online");
@@ -430,7 +434,9 @@ fn what_is_left_behind_comes_to_the_next_resource_in_order() {
         stage.available(&heir);
         stage.settled().await;
         let Receipt::Written {
-            account, outbox, ..
+            account: Some(account),
+            outbox,
+            ..
         } = stage.say("juliet@localhost", 0)
         else {
             panic!("juliet is online");

@@ -9,11 +9,13 @@
 
 mod account;
 mod blocks;
+mod components;
 mod outbox;
 mod told;
 
 pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, TurnWork, Work};
 pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
+pub use components::Component;
 pub use outbox::{
     AckLimits, AckTooHigh, Acked, Closing, Drained, Insured, Item, Numbered, Outbox, Progress,
     Pushed, Resumable, Unacked, Wish, Written,
@@ -30,6 +32,7 @@ use parking_lot::Mutex;
 
 use crate::jid::Jid;
 use crate::limit::Memory;
+use components::Components;
 
 /// Enough that workers rarely meet in one.
 const SHARDS: usize = 64;
@@ -42,6 +45,7 @@ pub struct Directory {
     hasher: RandomState,
     memory: Arc<Memory>,
     closed: AtomicBool,
+    components: Components,
 }
 
 /// A user's last presence, as scripts ask for it (`xmpp.online`).
@@ -89,6 +93,7 @@ impl Directory {
             hasher: RandomState::new(),
             memory,
             closed: AtomicBool::new(false),
+            components: Components::default(),
         }
     }
 
@@ -110,7 +115,7 @@ impl Directory {
         Arc::new(Outbox::new(limit, &self.memory))
     }
 
-    /// The outbox of every live resource with its full JID, in no order.
+    /// The outbox of every live resource and component with its address, in no order.
     #[must_use]
     pub fn outboxes(&self) -> Vec<(Jid, Arc<Outbox>)> {
         let accounts = self.accounts();
@@ -123,6 +128,11 @@ impl Directory {
                     .map(|resource| (resource.jid.clone(), resource.outbox.clone()))
                     .collect::<Vec<_>>()
             })
+            .chain(
+                self.components()
+                    .into_iter()
+                    .map(|one| (one.jid, one.outbox)),
+            )
             .collect()
     }
 

@@ -529,14 +529,15 @@ impl State {
         first
     }
 
-    /// Replaces waiting presence of the same sender (DESIGN §5 Outbox) and says what that had cost.
+    /// Replaces waiting presence of the same sender for the same address (DESIGN §5 Outbox) and says what that had cost.
     fn coalesce(&mut self, item: &Item) -> Option<usize> {
-        let from = item.stanza.from();
+        let ends = |stanza: &Stanza| (stanza.from().cloned(), stanza.to().cloned());
+        let way = ends(&item.stanza);
         let older = self
             .queue
             .iter_mut()
             .rev()
-            .find(|(_, have)| have.kind() == Kind::Presence && have.from() == from);
+            .find(|(_, have)| have.kind() == Kind::Presence && ends(have) == way);
         let (_, older) = older?;
         let cost = cost(older);
         *older = item.stanza.clone();

@@ -28,6 +28,8 @@ use crate::stanza::{Stanza, StanzaError};
 pub enum PeerKind {
     /// A user's client, bound to a full JID.
     Client,
+    /// A component: it speaks for a domain (XEP-0114).
+    Component,
     /// The server itself or one of its scripts: nothing came over a socket.
     Internal,
 }
@@ -38,6 +40,7 @@ impl PeerKind {
     pub fn name(self) -> &'static str {
         match self {
             PeerKind::Client => "client",
+            PeerKind::Component => "component",
             PeerKind::Internal => "internal",
         }
     }
@@ -57,9 +60,9 @@ pub struct TlsInfo {
 pub struct Peer {
     /// The session's number, unique in this process.
     pub id: u64,
-    /// Client or internal.
+    /// Client, component or internal.
     pub kind: PeerKind,
-    /// The full JID that the stream proved.
+    /// What the stream proved: a client's full JID, a component's domain.
     pub jid: Jid,
     /// Remote address; `None` for internal peers.
     pub addr: Option<SocketAddr>,
@@ -73,6 +76,18 @@ pub struct Peer {
     pub revoked: AtomicBool,
     /// `sess.vars`: plain data that scripts keep with the session across generations. Bounded by the script engine.
     pub vars: Mutex<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Peer {
+    /// Whether stanzas for that address go to this peer's own stream.
+    #[must_use]
+    pub fn is_at(&self, address: &Jid) -> bool {
+        match self.kind {
+            PeerKind::Client => *address == self.jid,
+            PeerKind::Component => address.domain() == self.jid.domain(),
+            PeerKind::Internal => false,
+        }
+    }
 }
 
 /// What a handler decided (DESIGN §6; Momentum's `CONT` is `Next`, `DONE` is `Done`).

@@ -14,6 +14,12 @@ pub enum Point {
     ClientPresenceRecv,
     /// A client sent an iq.
     ClientIqRecv,
+    /// A component sent a message.
+    ComponentMessageRecv,
+    /// A component sent presence.
+    ComponentPresenceRecv,
+    /// A component sent an iq.
+    ComponentIqRecv,
     /// A session has become available.
     InitialPresence,
     /// An available session has changed its presence.
@@ -98,6 +104,33 @@ pub const POINTS: &[PointInfo] = &[
         doc: "A client sent an iq.",
     },
     PointInfo {
+        point: Point::ComponentMessageRecv,
+        name: "component_message_recv",
+        args: STANZA,
+        verdicts: ALL,
+        default: "the message is routed",
+        since: "0.1",
+        doc: "A component sent a message. `from` is an address of its domain, `to` is there.",
+    },
+    PointInfo {
+        point: Point::ComponentPresenceRecv,
+        name: "component_presence_recv",
+        args: STANZA,
+        verdicts: ALL,
+        default: "the presence is routed",
+        since: "0.1",
+        doc: "A component sent presence to somebody.",
+    },
+    PointInfo {
+        point: Point::ComponentIqRecv,
+        name: "component_iq_recv",
+        args: STANZA,
+        verdicts: ALL,
+        default: "the iq is routed; a request that nobody takes is answered service-unavailable",
+        since: "0.1",
+        doc: "A component sent an iq.",
+    },
+    PointInfo {
         point: Point::InitialPresence,
         name: "initial_presence",
         args: STANZA,
@@ -131,7 +164,7 @@ pub const POINTS: &[PointInfo] = &[
         verdicts: ALL,
         default: "the stanza goes where its `to` says",
         since: "0.1",
-        doc: "Any stanza, from a client or a script, before its way is chosen. A handler may change `to`.",
+        doc: "Any stanza, from a client, a component or a script, before its way is chosen. A handler may change `to`.",
     },
     PointInfo {
         point: Point::SubscriptionRecv,

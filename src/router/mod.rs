@@ -128,6 +128,9 @@ impl Router {
             (PeerKind::Client, Kind::Message) => Point::ClientMessageRecv,
             (PeerKind::Client, Kind::Presence) => Point::ClientPresenceRecv,
             (PeerKind::Client, Kind::Iq) => Point::ClientIqRecv,
+            (PeerKind::Component, Kind::Message) => Point::ComponentMessageRecv,
+            (PeerKind::Component, Kind::Presence) => Point::ComponentPresenceRecv,
+            (PeerKind::Component, Kind::Iq) => Point::ComponentIqRecv,
         };
         let trace = trace::begin(&self.traces, &stanza);
         let mut event = Event {
@@ -233,6 +236,10 @@ impl Router {
                 }
                 Next::Point(Point::Route, event)
             }
+            Point::ComponentMessageRecv | Point::ComponentIqRecv => {
+                Next::Point(Point::Route, event)
+            }
+            Point::ComponentPresenceRecv => self.presence_from_outside(event),
             Point::Route => self.way(event),
             Point::SubscriptionRecv if presence::is_probe(&event) => {
                 Next::End(event, Ended::quietly("nobody answers probes"))
@@ -247,7 +254,11 @@ impl Router {
         let Some(to) = event.stanza.as_ref().and_then(Stanza::to) else {
             return refuse(event, Condition::JidMalformed);
         };
-        if !(self.config)().is_local_domain(to.domain()) {
+        let config = (self.config)();
+        if !config.is_local_domain(to.domain()) {
+            if config.component(to.domain()).is_some() {
+                return self.give(event, |stanza| self.delivery.to_component(stanza));
+            }
             // Federation comes later; until then no other domain can be reached. Who did not ask is not told.
             return match event.peer.kind {
                 PeerKind::Internal if presence::is_presence(&event) => {
@@ -265,7 +276,11 @@ impl Router {
         Next::Point(Point::Deliver, event)
     }
 
-    fn deliver(&self, mut event: Event) -> Next {
+    fn deliver(&self, event: Event) -> Next {
+        self.give(event, |stanza| self.delivery.deliver(stanza))
+    }
+
+    fn give(&self, mut event: Event, give: impl FnOnce(Stanza) -> Delivered) -> Next {
         let Some(stanza) = event.stanza.take() else {
             return Next::End(event, Ended::quietly("no stanza"));
         };
@@ -275,7 +290,7 @@ impl Router {
             receipt,
             fate,
             back,
-        } = self.delivery.deliver(stanza);
+        } = give(stanza);
         event.stanza = back.or(traced);
         match receipt {
             Receipt::Refused(error) => reject(event, &error),
@@ -312,8 +327,10 @@ impl Router {
         }
         let mut answers = std::mem::take(&mut event.replies);
         answers.retain(|answer| {
-            let own = event.peer.kind == PeerKind::Client
-                && answer.to().is_none_or(|to| *to == event.peer.jid);
+            let own = match answer.to() {
+                Some(to) => event.peer.is_at(to),
+                None => event.peer.kind != PeerKind::Internal,
+            };
             if !own {
                 self.queue
                     .send(answer.clone(), event.hops.saturating_add(1));

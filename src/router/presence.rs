@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Ended, Next, Routed, Router, refuse};
 use crate::directory::Turned;
 use crate::hook::{Event, Peer, PeerKind, Point};
+use crate::jid::Jid;
 use crate::stanza::{Condition, Kind, Stanza};
 
 /// The longest presence that the server shows to others for a session, in bytes: it keeps it while the session lasts.
@@ -24,12 +25,17 @@ impl Router {
             type_ @ ("" | "unavailable") if !event.peer.told.one(&to, type_.is_empty()) => {
                 return refuse(event, Condition::ResourceConstraint);
             }
-            "subscribe" | "subscribed" | "unsubscribe" | "unsubscribed" => {
-                // RFC 6121 §3.1.2: between bare addresses, whatever the client wrote.
-                stanza.set_from(Some(event.peer.jid.to_bare()));
-                stanza.set_to(Some(to.to_bare()));
-            }
-            _ => {}
+            _ => between_bare(stanza, &event.peer.jid),
+        }
+        Next::Point(Point::Route, event)
+    }
+
+    /// Presence of somebody who is not ours, for somebody: routed.
+    pub(super) fn presence_from_outside(&self, mut event: Event) -> Next {
+        if let Some(stanza) = event.stanza.as_mut()
+            && let Some(from) = stanza.from().cloned()
+        {
+            between_bare(stanza, &from);
         }
         Next::Point(Point::Route, event)
     }
@@ -104,6 +110,17 @@ impl Router {
         if let Routed::Wait(parked) = self.run(point, 0, event) {
             self.finish_later(parked);
         }
+    }
+}
+
+/// RFC 6121 §3.1.2: subscriptions are between bare addresses, whatever their sender wrote.
+fn between_bare(stanza: &mut Stanza, from: &Jid) {
+    if matches!(
+        stanza.type_(),
+        "subscribe" | "subscribed" | "unsubscribe" | "unsubscribed"
+    ) {
+        stanza.set_from(Some(from.to_bare()));
+        stanza.set_to(stanza.to().map(Jid::to_bare));
     }
 }
 

@@ -91,7 +91,9 @@ pub(super) fn fate(fate: Fate, receipt: &Receipt) -> String {
         (
             Fate::Outbox(1),
             Receipt::Written {
-                account, outbox, ..
+                account: Some(account),
+                outbox,
+                ..
             },
         ) => reached(account, outbox),
         (fate, _) => fate.to_string(),

@@ -8,12 +8,14 @@
 //! An unknown user costs the same as a known one and fails at the same step: see [`Unknown`].
 
 pub mod client;
+mod handshake;
 mod keys;
 mod plain;
 mod prep;
 mod scram;
 mod secret;
 
+pub use handshake::{handshake, proves};
 pub use keys::{
     Credentials, DEFAULT_ITERATIONS, PasswordError, PlainWork, SALT_BYTES, ScramKeys, Unknown,
 };

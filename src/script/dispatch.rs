@@ -175,7 +175,11 @@ fn fate(live: &Live, script: usize, point: Point, error: &RunError) -> Verdict {
 
 /// Whether an open conversation may want what comes by here: conversations hear before any handler.
 pub(super) fn may_converse(hub: &Hub, point: Point, band: Band) -> bool {
-    point == Point::ClientMessageRecv && band == Band::Early && hub.shared().conversations.any()
+    matches!(
+        point,
+        Point::ClientMessageRecv | Point::ComponentMessageRecv
+    ) && band == Band::Early
+        && hub.shared().conversations.any()
 }
 
 /// Gives the message to the conversation that it belongs to.

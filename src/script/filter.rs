@@ -214,9 +214,9 @@ fn check_name(key: &Value) -> mlua::Result<()> {
 /// The kind of stanza that the point sees, where it is always the same.
 fn kind_of(point: Point) -> Option<Kind> {
     match point {
-        Point::ClientMessageRecv => Some(Kind::Message),
-        Point::ClientPresenceRecv => Some(Kind::Presence),
-        Point::ClientIqRecv => Some(Kind::Iq),
+        Point::ClientMessageRecv | Point::ComponentMessageRecv => Some(Kind::Message),
+        Point::ClientPresenceRecv | Point::ComponentPresenceRecv => Some(Kind::Presence),
+        Point::ClientIqRecv | Point::ComponentIqRecv => Some(Kind::Iq),
         _ => None,
     }
 }

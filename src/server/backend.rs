@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 
 use super::banner::Banner;
 use super::reload::Reloads;
-use super::{Common, Workers, blocks, queue, roster, scripts, sessions, settings};
+use super::{Common, Workers, blocks, components, queue, roster, scripts, sessions, settings};
 use crate::accounts::{AccountError, Token};
 use crate::control::{
-    Attempt, Backend, CertificateRow, ConfigReport, Deleted, GivenUp, HookRow, Imported, InviteRow,
-    Listening, NewInvite, QueueRow, QueueStanza, QueueTotal, Refused, Reloaded, ScriptPage,
-    ScriptRow, SessionRow, SettingReport, Summary, Thrown, UserRow, Waiting,
+    Attempt, Backend, CertificateRow, ComponentRow, ConfigReport, Deleted, GivenUp, HookRow,
+    Imported, InviteRow, Listening, NewInvite, QueueRow, QueueStanza, QueueTotal, Refused,
+    Reloaded, ScriptPage, ScriptRow, SessionRow, SettingReport, Summary, Thrown, UserRow, Waiting,
 };
 use crate::directory::BlockChange;
 use crate::hook::Outbox;
@@ -258,6 +258,14 @@ impl Backend for Console {
 
     async fn session_kick(&self, jid: &Jid, reason: &str) -> Result<Deleted, Refused> {
         sessions::kick(&self.common, jid, reason)
+    }
+
+    async fn component_list(&self) -> Result<Vec<ComponentRow>, Refused> {
+        Ok(components::list(&self.common))
+    }
+
+    async fn component_kick(&self, jid: &Jid, reason: &str) -> Result<(), Refused> {
+        components::kick(&self.common, jid, reason)
     }
 
     async fn block_list(&self, jid: &Jid) -> Result<Vec<Jid>, Refused> {

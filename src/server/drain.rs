@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::Common;
 use super::start::Started;
+use crate::config::Drain;
 use crate::directory::Closing;
 
 /// How often the drain looks whether a step is done.
@@ -25,11 +27,8 @@ pub(super) async fn drain(started: Started) {
     }
     let sessions = common.directory.entries().len();
     let written = settle(times.flush, || {
-        common
-            .directory
-            .entries()
-            .iter()
-            .all(|entry| entry.outbox_bytes == 0)
+        let outboxes = common.directory.outboxes();
+        outboxes.iter().all(|(_, outbox)| outbox.bytes() == 0)
     })
     .await;
     // A login under way binds no more: what it brought would find the store closed.
@@ -43,6 +42,7 @@ pub(super) async fn drain(started: Started) {
         }
     }
     let closed = settle(times.close, || common.directory.entries().is_empty()).await;
+    let closed = close_components(&common, &times).await && closed;
     let stored = settle(times.close, || common.turns.count() == 0).await;
     if !closed || !stored {
         tracing::warn!(
@@ -61,6 +61,17 @@ pub(super) async fn drain(started: Started) {
         Err(_) => tracing::error!("the store did not close in time"),
     }
     drop(workers);
+}
+
+/// Components go last: they hear that users go.
+async fn close_components(common: &Common, times: &Drain) -> bool {
+    let connected = || common.directory.components();
+    let written = || connected().iter().all(|one| one.outbox.bytes() == 0);
+    let written = settle(times.flush, written).await;
+    for component in connected() {
+        component.outbox.close(Closing::Shutdown);
+    }
+    settle(times.close, || connected().is_empty()).await && written
 }
 
 /// Waits until `done`, at most `most`.

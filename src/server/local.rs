@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use tokio::net::TcpStream;
 
-use super::Common;
 use super::host::Host;
+use super::{Common, components};
 use crate::config::{Config, PeerSettings};
 use crate::delivery::{Delivery, LocalRosters, Settings};
-use crate::directory::{About, AckLimits};
-use crate::hook::{Band, Bus, POINTS, Point};
+use crate::directory::{About, AckLimits, Closing};
+use crate::hook::{Band, Bus, POINTS, PeerKind, Point};
 use crate::listener::{Accepted, Serve};
 use crate::net::{Charge, Timers, Turnstile};
 use crate::observe::Activity;
@@ -19,10 +19,10 @@ use crate::router::{Router, SendQueue};
 use crate::script::{self, Engine};
 use crate::services::{self, StreamFeatures};
 use crate::session::{
-    self, Buffers, Headers, Login, LoginParts, LoginRules, Session, Shared, SmRules,
+    self, Buffers, Headers, Login, LoginParts, LoginRules, Registered, Session, Shared, SmRules,
 };
 use crate::store::spool::Quota;
-use crate::stream::{self, AcceptContext};
+use crate::stream::{self, AcceptContext, Bound};
 
 /// A worker's local state.
 pub(crate) struct Local {
@@ -268,15 +268,16 @@ async fn negotiate(
         worker: local.worker,
         ..About::default()
     };
+    let config = common.config.load_full();
     let login = Rc::new(Login::new(
         id,
         about,
         login_parts(&local),
-        rules(&common.config.load(), &settings),
+        rules(&config, &settings),
     ));
     let context = AcceptContext {
         settings: settings.clone(),
-        config: common.config.load_full(),
+        config: config.clone(),
         tls,
         clock: common.clock.clone(),
         timers: local.shared.timers.clone(),
@@ -304,14 +305,30 @@ async fn negotiate(
         tracing::error!(%peer, "a stream is bound without a resource");
         return None;
     };
-    // The resource was bound before TLS was told of; the console's list shows it.
-    common.directory.with(&registered.jid, |_, state| {
-        if let Some(resource) = state.session_mut(registered.id) {
-            resource.about.tls = bound.tls.as_ref().map(|tls| tls.version);
-        }
-    });
+    note_login(common, &config, &registered, &bound);
     common.counters.logins.one();
-    tracing::debug!(jid = %registered.jid, %peer, "logged in");
     let session = session::open(local.shared.clone(), settings, registered, (bound, peer));
     Some((session, charge))
+}
+
+/// Says that somebody has logged in, by the configuration of its stream.
+fn note_login(common: &Common, config: &Config, registered: &Registered, bound: &Bound) {
+    let jid = &registered.jid;
+    match registered.kind {
+        PeerKind::Component => {
+            if !components::may_stay(common, config, jid) {
+                registered.outbox.close(Closing::Revoked);
+            }
+            tracing::info!(component = %jid, "a component is connected");
+        }
+        // The resource was bound before TLS was told of; the console's list shows it.
+        PeerKind::Client | PeerKind::Internal => {
+            common.directory.with(jid, |_, state| {
+                if let Some(resource) = state.session_mut(registered.id) {
+                    resource.about.tls = bound.tls.as_ref().map(|tls| tls.version);
+                }
+            });
+            tracing::debug!(%jid, "logged in");
+        }
+    }
 }

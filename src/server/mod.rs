@@ -6,6 +6,7 @@
 mod backend;
 mod banner;
 mod blocks;
+mod components;
 mod drain;
 mod expiry;
 mod host;

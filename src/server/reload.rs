@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Common;
-use super::host;
 use super::identity::{Tls, TlsError};
+use super::{Common, components, host};
 use crate::config::{Change, Config, Diagnostics, Source};
 use crate::directory::Closing;
 use crate::script::{self, Report};
@@ -113,8 +112,9 @@ impl Reloader {
         }
         common.set_log_level(&held);
         common.set_memory_limits(&held);
-        common.config.store(held.clone());
+        let before = common.config.swap(held.clone());
         close_gone(common, &held);
+        components::revoke(common, &before);
         let tls = Arc::new(tls);
         let old = common.tls.swap(tls.clone());
         for certificate in tls.certified.iter().filter(|new| !old.has(new)) {
@@ -128,10 +128,11 @@ impl Reloader {
     }
 }
 
-/// Ends the sessions of domains that are not served any more (RFC 6120 §4.9.3.5).
+/// Ends the sessions of domains that are neither served nor a component's any more (RFC 6120 §4.9.3.5).
 fn close_gone(common: &Common, config: &Config) {
     for (jid, outbox) in common.directory.outboxes() {
-        if !config.is_local_domain(jid.domain()) {
+        let domain = jid.domain();
+        if !config.is_local_domain(domain) && config.component(domain).is_none() {
             tracing::info!(%jid, "closing a session: its domain is not served any more");
             outbox.close(Closing::HostGone);
         }

@@ -2,7 +2,7 @@
 //!
 //! A [`Service`] answers iq requests that are addressed to the server: to its domain, to nobody, to the sender's own bare
 //! JID, or to a user's, on whose behalf the server answers (RFC 6121 §8.5.1). [`register`] puts them on the bus at
-//! `client_iq_recv`; what none of them takes goes on its way. What each does is told in `docs/services.md`.
+//! `client_iq_recv`, and some at `component_iq_recv`; what none of them takes goes on its way. What each does is told in `docs/services.md`.
 
 mod native;
 mod rfc6121_session;
@@ -106,6 +106,11 @@ trait Service {
         None
     }
 
+    /// Whether components are answered too; for protocols that know only users of ours, nothing is taken from them.
+    fn for_components(&self) -> bool {
+        false
+    }
+
     /// Answers, now or later.
     fn answer(&self, request: &Request<'_>) -> Answer;
 }
@@ -116,8 +121,10 @@ struct Request<'a> {
     kind: &'a str,
     payload: &'a Element,
     target: Target<'a>,
-    /// Who asks.
+    /// By whose stream it came.
     peer: &'a Arc<Peer>,
+    /// Who asks: that peer, or somebody at the domain of that component.
+    from: &'a Jid,
 }
 
 /// What somebody waits for.
@@ -207,10 +214,14 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
         features,
         announced.clone(),
         config.clone(),
+        directory.clone(),
     ));
     // Commands are nodes of service discovery: what is theirs comes to them first.
     for service in [ping, commands, disco.clone()].into_iter().chain(others) {
-        let handler = Rc::new(Native::new(service, config.clone(), blocks.clone()));
+        let handler = Rc::new(Native::new(service.clone(), config.clone(), blocks.clone()));
+        if service.for_components() {
+            bus.register(Point::ComponentIqRecv, Band::Native, handler.clone());
+        }
         bus.register(Point::ClientIqRecv, Band::Native, handler);
     }
     // The first of its band: no script hears what the recipient does not want to hear.

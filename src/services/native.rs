@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::xep0191_blocking::unless_blocked;
 use super::{Answer, BlockLists, Outcome, Request, Service, Target};
 use crate::config::Config;
-use crate::hook::{Band, Called, Event, Handler, Point, TraceStep, Verdict};
+use crate::hook::{Band, Called, Event, Handler, PeerKind, Point, TraceStep, Verdict};
 use crate::jid::Jid;
 use crate::stanza::{Kind, Stanza, StanzaError};
 
@@ -38,10 +38,11 @@ impl Native {
         if stanza.kind() != Kind::Iq || !matches!(stanza.type_(), "get" | "set") {
             return None;
         }
+        let client = event.peer.kind == PeerKind::Client;
         match stanza.to() {
-            None => Some(Target::Own),
+            None => client.then_some(Target::Own),
             Some(to) if to.is_full() => None,
-            Some(to) if to.as_str() == event.peer.jid.bare_str() => Some(Target::Own),
+            Some(to) if client && to.as_str() == event.peer.jid.bare_str() => Some(Target::Own),
             Some(to) if (self.config)().is_local_domain(to.domain()) => Some(of_ours(to)),
             Some(_) => None,
         }
@@ -53,6 +54,7 @@ impl Native {
         let target = self.target(event, stanza)?;
         let payload = stanza.payload()?;
         let kind = stanza.type_();
+        let from = stanza.from().unwrap_or(&event.peer.jid);
         if !self.service.takes(kind, payload, target) {
             return None;
         }
@@ -61,11 +63,12 @@ impl Native {
             payload,
             target,
             peer: &event.peer,
+            from,
         });
         Some(match (target, answer) {
             // What is answered at once is the same for every account, and for none.
             (Target::Account(owner), Answer::Wait(waits)) => {
-                let parties = (owner.clone(), event.peer.jid.clone());
+                let parties = (owner.clone(), from.clone());
                 let nobody = self.service.nobody();
                 Answer::wait(unless_blocked(self.blocks.clone(), parties, waits, nobody))
             }
@@ -134,7 +137,7 @@ impl Handler for Native {
     }
 
     fn handles(&self, point: Point, band: Band) -> bool {
-        point == Point::ClientIqRecv && band == Band::Native
+        matches!(point, Point::ClientIqRecv | Point::ComponentIqRecv) && band == Band::Native
     }
 
     fn call(&self, point: Point, _band: Band, event: Event) -> Called {

@@ -143,6 +143,10 @@ impl Service for Last {
         Condition::Forbidden
     }
 
+    fn for_components(&self) -> bool {
+        true
+    }
+
     fn answer(&self, request: &Request<'_>) -> Answer {
         match request.target {
             // XEP-0012 §5.
@@ -153,9 +157,9 @@ impl Service for Last {
             // §3: it has a connected resource, the one that asks.
             Target::Own => Answer::Now(Ok(Some(query(0, "")))),
             Target::Account(owner) => {
-                let (known, owner, peer) =
-                    (self.known.clone(), owner.clone(), request.peer.jid.clone());
-                Answer::wait(async move { known.of(&owner, &peer).await })
+                let (known, owner, asks) =
+                    (self.known.clone(), owner.clone(), request.from.clone());
+                Answer::wait(async move { known.of(&owner, &asks).await })
             }
         }
     }

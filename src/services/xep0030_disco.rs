@@ -1,5 +1,6 @@
 //! XEP-0030: Service Discovery of the server and of one's own account. The one node is that of the server's capabilities
-//! (XEP-0115); there are no items, and of others' accounts nothing but that is told.
+//! (XEP-0115); the items are the connected components below the domain, and of others' accounts nothing but that there are
+//! none is told.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use super::xep0115_caps::{self, Caps};
 use super::{Announced, Answer, Request, Service, Target, xep0157_contacts};
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::form::Form;
+use crate::jid::Jid;
 use crate::stanza::Condition;
 use crate::xml::Element;
 
@@ -34,6 +37,7 @@ pub(super) struct Disco {
     config: Rc<dyn Fn() -> Arc<Config>>,
     /// The latest last.
     told: RefCell<Vec<Rc<Told>>>,
+    directory: Arc<Directory>,
 }
 
 /// What is told of a domain, for as long as the scripts announce the same and it has the same contacts.
@@ -71,11 +75,13 @@ impl Disco {
         native: Vec<&'static str>,
         scripts: Announced,
         config: Rc<dyn Fn() -> Arc<Config>>,
+        directory: Arc<Directory>,
     ) -> Disco {
         Disco {
             native,
             scripts,
             config,
+            directory,
             told: RefCell::default(),
         }
     }
@@ -99,6 +105,22 @@ impl Disco {
         let told = Rc::new(Told::new(&self.native, scripts, contacts));
         all.push(told.clone());
         told
+    }
+
+    /// XEP-0030 §4: what is there beside the server. Of a user there is nothing.
+    fn items(&self, domain: Option<&str>) -> Element {
+        let below = |jid: &Jid| {
+            let name = domain.and_then(|domain| jid.domain().strip_suffix(domain));
+            name.is_some_and(|name| name.ends_with('.'))
+        };
+        let components = self.directory.components().into_iter();
+        let mut found: Vec<Jid> = components.map(|one| one.jid).filter(below).collect();
+        found.sort();
+        let mut query = Element::new("query", ITEMS);
+        for jid in found {
+            query.push(Element::new("item", ITEMS).with_attr("jid", jid.as_str()));
+        }
+        query
     }
 
     fn info(told: &Told, target: Target<'_>, node: Option<&str>) -> Element {
@@ -137,6 +159,10 @@ impl Service for Disco {
         kind == "get" && (payload.is("query", ITEMS) || (ours && payload.is("query", INFO)))
     }
 
+    fn for_components(&self) -> bool {
+        true
+    }
+
     fn answer(&self, request: &Request<'_>) -> Answer {
         let domain = match request.target {
             Target::Server(domain) => domain,
@@ -157,7 +183,10 @@ impl Service for Disco {
             return Answer::refuse(Condition::ItemNotFound);
         }
         Answer::Now(Ok(Some(if items {
-            Element::new("query", ITEMS)
+            self.items(match request.target {
+                Target::Server(domain) => Some(domain),
+                Target::Own | Target::Account(_) => None,
+            })
         } else {
             Disco::info(&told, request.target, node)
         })))

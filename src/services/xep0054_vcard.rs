@@ -62,6 +62,10 @@ impl Service for Vcard {
         !matches!(target, Target::Server(_)) && payload.is("vCard", NS)
     }
 
+    fn for_components(&self) -> bool {
+        true
+    }
+
     fn answer(&self, request: &Request<'_>) -> Answer {
         match (request.kind, request.target) {
             ("get", Target::Account(owner)) => {

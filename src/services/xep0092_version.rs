@@ -20,6 +20,10 @@ impl Service for Version {
         kind == "get" && matches!(target, Target::Server(_)) && payload.is("query", NS)
     }
 
+    fn for_components(&self) -> bool {
+        true
+    }
+
     fn answer(&self, _request: &Request<'_>) -> Answer {
         let version = Element::new("version", NS).with_text(env!("CARGO_PKG_VERSION"));
         let name = Element::new("name", NS).with_text("stanzad");

@@ -20,6 +20,10 @@ impl Service for Ping {
         !matches!(target, Target::Account(_)) && kind == "get" && payload.is("ping", NS)
     }
 
+    fn for_components(&self) -> bool {
+        true
+    }
+
     fn answer(&self, _request: &Request<'_>) -> Answer {
         Answer::Now(Ok(None))
     }

@@ -30,6 +30,10 @@ impl Service for Time {
         kind == "get" && matches!(target, Target::Server(_)) && payload.is("time", NS)
     }
 
+    fn for_components(&self) -> bool {
+        true
+    }
+
     fn answer(&self, _request: &Request<'_>) -> Answer {
         let utc = Element::new("utc", NS).with_text(&format_time(self.clock.wall_ms()));
         let offset = Element::new("tzo", NS).with_text("+00:00");

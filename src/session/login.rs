@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sm::{keep, number};
-use super::{Registered, Shared};
+use super::{Registered, Shared, withdraw};
 use crate::accounts::{AccountError, Accounts, Terms};
-use crate::config::Config;
+use crate::config::{Component, Config};
 use crate::delivery::{BindError, Delivery};
 use crate::directory::About;
+use crate::hook::PeerKind;
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::sasl::{Credentials, PlainWork, ScramKeys, Secret, Unknown};
@@ -176,6 +177,26 @@ impl Authenticate for Login {
         })
     }
 
+    fn attach(&self, component: &Component, tls: Option<&'static str>) {
+        let about = About {
+            tls,
+            bound_at_ms: self.parts.clock.monotonic_ms(),
+            ..self.about.clone()
+        };
+        let Component {
+            jid, outbox_size, ..
+        } = component;
+        let delivery = self.delivery();
+        *self.registered.borrow_mut() = Some(Registered {
+            kind: PeerKind::Component,
+            id: self.id,
+            jid: jid.clone(),
+            outbox: delivery.attach(jid, self.id, about, *outbox_size),
+            told: Arc::default(),
+            resumed: None,
+        });
+    }
+
     fn resume<'a>(
         &'a self,
         user: &'a Jid,
@@ -239,6 +260,7 @@ impl Login {
             let state = account.lock().ok_or(NotResumed::Gone)?;
             let resource = state.resumable(previd).ok_or(NotResumed::Gone)?;
             Registered {
+                kind: PeerKind::Client,
                 id: resource.session,
                 jid: resource.jid.clone(),
                 outbox: resource.outbox.clone(),
@@ -291,10 +313,8 @@ impl Login {
             keep(self.parts.shared.clone(), &registered, resumable);
             return;
         }
-        // Nothing was asked of it yet: there is nobody to tell.
-        let _ = self
-            .delivery()
-            .unbind(&registered.jid, registered.id, &registered.outbox);
+        let of = (&registered.jid, registered.id);
+        withdraw(&self.parts.shared, registered.kind, of, &registered.outbox);
     }
 
     fn delivery(&self) -> &Rc<Delivery> {
@@ -322,6 +342,7 @@ impl Login {
                         .with_text("the server is stopping"),
                 })?;
         *self.registered.borrow_mut() = Some(Registered {
+            kind: PeerKind::Client,
             id: self.id,
             jid: jid.clone(),
             outbox,

@@ -70,11 +70,13 @@ pub struct Shared {
     pub sm: Box<dyn Fn() -> SmRules>,
 }
 
-/// A bound session's registration in the directory.
+/// A session's registration in the directory.
 pub struct Registered {
+    /// A client's, or a component's.
+    pub kind: PeerKind,
     /// The session's number.
     pub id: u64,
-    /// The full JID.
+    /// The full JID of a client, the domain of a component.
     pub jid: Jid,
     /// Where others put stanzas for it.
     pub outbox: Arc<Outbox>,
@@ -92,18 +94,18 @@ impl Registered {
         (addr, tls): (Option<SocketAddr>, Option<TlsInfo>),
         vars: serde_json::Map<String, serde_json::Value>,
     ) -> Peer {
+        let directory = shared.router.delivery().directory();
+        let client = self.kind == PeerKind::Client;
         Peer {
             id: self.id,
-            kind: PeerKind::Client,
+            kind: self.kind,
             jid: self.jid.clone(),
             addr,
             tls,
             told: self.told.clone(),
-            account: shared
-                .router
-                .delivery()
-                .directory()
-                .find(self.jid.bare_str()),
+            account: client
+                .then(|| directory.find(self.jid.bare_str()))
+                .flatten(),
             revoked: false.into(),
             vars: parking_lot::Mutex::new(vars),
         }
@@ -179,10 +181,7 @@ pub fn open(
 /// Runs a session to its end.
 pub async fn run(mut session: Box<Session>) {
     if session.sm.is_none() {
-        session
-            .shared
-            .router
-            .announce(Point::SessionBound, &session.peer);
+        announce(&session.shared, Point::SessionBound, &session.peer);
         session.shared.router.drain();
     }
     poll_fn(|cx| session.poll_live(cx)).await;
@@ -217,6 +216,7 @@ impl Session {
                 resumable.vars,
             ),
         };
+        let writing = Writing::new(registered.kind);
         let peer = Arc::new(registered.peer(&shared, (addr, bound.tls), vars));
         let header = shared.headers.share(bound.header);
         let deadline = shared.timers.deadline();
@@ -235,7 +235,7 @@ impl Session {
             held: VecDeque::new(),
             receipts,
             sm,
-            writing: Writing::default(),
+            writing,
             deadline,
             read_at_ms,
             full_since_ms: None,
@@ -321,16 +321,32 @@ impl Session {
     }
 }
 
+/// Scripts hear of the sessions of users.
+fn announce(shared: &Shared, point: Point, peer: &Arc<Peer>) {
+    if peer.kind == PeerKind::Client {
+        shared.router.announce(point, peer);
+    }
+}
+
+/// Takes a session out of the directory. What was not written goes on, or back to those who sent it.
+fn withdraw(shared: &Shared, kind: PeerKind, (jid, session): (&Jid, u64), outbox: &Arc<Outbox>) {
+    let delivery = shared.router.delivery();
+    let bounces = match kind {
+        PeerKind::Component => delivery.detach(jid, session, outbox),
+        PeerKind::Client | PeerKind::Internal => delivery.unbind(jid, session, outbox),
+    };
+    if !bounces.is_empty() {
+        shared.queue.send_all(bounces, 0);
+    }
+}
+
 /// Leaves the directory: what was not written goes on to another resource or to the spool.
 fn unregister(shared: &Shared, peer: &Arc<Peer>, outbox: &Arc<Outbox>) {
     let router = &shared.router;
-    let bounces = router.delivery().unbind(&peer.jid, peer.id, outbox);
-    for bounce in bounces {
-        shared.queue.send(bounce, 0);
-    }
+    withdraw(shared, peer.kind, (&peer.jid, peer.id), outbox);
     router.counters().sessions_closed.one();
     router.gone(peer);
-    router.announce(Point::SessionClosed, peer);
+    announce(shared, Point::SessionClosed, peer);
     router.drain();
 }
 

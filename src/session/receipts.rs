@@ -248,9 +248,11 @@ fn look(receipt: &mut Receipt, cx: &mut Context<'_>, delivery: &Rc<Delivery>, du
         } => match outbox.poll_safe(*at, cx.waker()) {
             Progress::Safe => Look::Ready,
             Progress::Waits if !due => Look::Waits,
-            // The account's turn knows: it stores what still waits, and what a session left behind it stored before.
-            Progress::Waits | Progress::Ended => delivery
-                .insure(account, outbox)
+            // The account's turn knows: it stores what still waits, and what a session left behind it stored before. Nobody
+            // stores anything for a component.
+            Progress::Waits | Progress::Ended => account
+                .as_ref()
+                .and_then(|account| delivery.insure(account, outbox))
                 .map_or(Look::Ready, |outcome| {
                     Look::Changed(Receipt::Insured(outcome))
                 }),
@@ -265,7 +267,7 @@ fn look(receipt: &mut Receipt, cx: &mut Context<'_>, delivery: &Rc<Delivery>, du
             Poll::Ready(Ok(Ok(Safe::Now))) => Look::Ready,
             Poll::Ready(Ok(Ok(Safe::Written(account, outbox, at)))) => {
                 Look::Changed(Receipt::Written {
-                    account,
+                    account: Some(account),
                     outbox,
                     at,
                 })

@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::{CLOSE_TIME, End, HELD_MAX, Session};
 use crate::delivery::Receipt;
 use crate::directory::{Closing, Wish};
+use crate::hook::PeerKind;
+use crate::jid::Jid;
 use crate::router::{Outcome, Parked, Routed};
 use crate::stanza::{Address, ParseError, Stanza};
 use crate::stream::StreamCondition;
@@ -192,6 +194,10 @@ impl Session {
     fn take_stanza(&mut self, raw: &Raw) {
         match Stanza::from_raw(raw, &self.header) {
             Ok(stanza) => self.admit(stanza),
+            // XEP-0114 has no features, so that nothing beside stanzas was offered.
+            Err(ParseError::NotStanza(_)) if self.peer.kind == PeerKind::Component => {
+                self.end = Some(End::Error(StreamCondition::UnsupportedStanzaType, None));
+            }
             Err(ParseError::NotStanza(element)) => match Management::read(&element) {
                 Managed::Yes(said) => self.manage(said),
                 Managed::Malformed => {
@@ -209,32 +215,70 @@ impl Session {
                 which: Address::From,
                 ..
             }) => self.end = Some(End::Error(StreamCondition::InvalidFrom, None)),
-            Err(ParseError::BadAddress { reply, .. } | ParseError::BadStanza { reply, .. }) => {
-                let mut reply = reply;
-                if let Some(reply) = &mut reply {
-                    reply.set_to(Some(self.peer.jid.clone()));
-                }
-                self.count_received();
-                if self.parked.is_some() {
-                    self.held.push_back(Held::Refused(reply));
-                } else {
-                    self.refuse(reply);
-                }
+            Err(ParseError::BadAddress { reply, .. }) => {
+                // There is no address that the error could come from; to a component it must come from one.
+                let component = self.peer.kind == PeerKind::Component;
+                let from = component.then(|| self.peer.jid.clone());
+                self.complain(reply.map(|mut reply| {
+                    reply.set_from(from);
+                    reply
+                }));
             }
+            Err(ParseError::BadStanza { reply, .. }) => self.complain(reply),
         }
     }
 
-    /// Stamps `from` with what the stream proved (RFC 6120 §8.1.2.1); a stanza that claims another ends the stream.
-    fn admit(&mut self, mut stanza: Stanza) {
-        let own = &self.peer.jid;
-        if let Some(from) = stanza.from()
-            && from != own
-            && from.as_str() != own.bare_str()
-        {
-            self.end = Some(End::Error(StreamCondition::InvalidFrom, None));
-            return;
+    /// Answers a stanza that is none: whoever claims to have sent it, if the stream may speak for that.
+    fn complain(&mut self, reply: Option<Box<Stanza>>) {
+        let mut reply = reply;
+        if let Some(reply) = &mut reply {
+            match self.sender(reply.to(), reply.from()) {
+                Ok(from) => reply.set_to(Some(from)),
+                Err(condition) => {
+                    self.end = Some(End::Error(condition, None));
+                    return;
+                }
+            }
         }
-        stanza.set_from(Some(own.clone()));
+        self.count_received();
+        if self.parked.is_some() {
+            self.held.push_back(Held::Refused(reply));
+        } else {
+            self.refuse(reply);
+        }
+    }
+
+    /// Who sends a stanza with these addresses, of those for whom the stream has proved that it speaks.
+    ///
+    /// # Errors
+    /// The stream ends: it claims to speak for others (RFC 6120 §8.1.2.1), or an address is not there (XEP-0114 §3).
+    fn sender(&self, from: Option<&Jid>, to: Option<&Jid>) -> Result<Jid, StreamCondition> {
+        let own = &self.peer.jid;
+        match (self.peer.kind, from) {
+            (PeerKind::Component, None) => Err(StreamCondition::ImproperAddressing),
+            (PeerKind::Component, Some(from)) if !self.peer.is_at(from) => {
+                Err(StreamCondition::InvalidFrom)
+            }
+            (PeerKind::Component, Some(from)) => {
+                let to = to.ok_or(StreamCondition::ImproperAddressing);
+                to.map(|_| from.clone())
+            }
+            (_, Some(from)) if from != own && from.as_str() != own.bare_str() => {
+                Err(StreamCondition::InvalidFrom)
+            }
+            _ => Ok(own.clone()),
+        }
+    }
+
+    /// Stamps `from` with what the stream proved.
+    fn admit(&mut self, mut stanza: Stanza) {
+        match self.sender(stanza.from(), stanza.to()) {
+            Ok(from) => stanza.set_from(Some(from)),
+            Err(condition) => {
+                self.end = Some(End::Error(condition, None));
+                return;
+            }
+        }
         self.count_received();
         if self.parked.is_some() {
             self.held.push_back(Held::Stanza(stanza));
@@ -307,8 +351,14 @@ impl Session {
         let overflow = self.outbox.overflow();
         if overflow.is_some() && overflow != self.caught_up {
             self.caught_up = overflow;
-            let delivery = self.shared.router.delivery();
-            delivery.catch_up(&self.peer.jid, self.peer.id);
+            match self.peer.kind {
+                // Nothing waits in the spool for a component: who sent it was told.
+                PeerKind::Component => self.outbox.caught_up(),
+                PeerKind::Client | PeerKind::Internal => {
+                    let delivery = self.shared.router.delivery();
+                    delivery.catch_up(&self.peer.jid, self.peer.id);
+                }
+            }
         }
         if self.paused && self.may_read() {
             // Reading had stopped because of what has now been written.

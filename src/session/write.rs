@@ -5,14 +5,17 @@ use std::task::{Context, Poll};
 
 use super::Buffers;
 use crate::directory::{Outbox, Written};
+use crate::hook::PeerKind;
 use crate::net::tls::Tls;
+use crate::stanza::Stanza;
 
 /// Stanzas taken from the outbox for one write: about four TLS records.
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// Bytes on their way to the socket.
-#[derive(Default)]
 pub(super) struct Writing {
+    /// Appends a stanza as this peer's stream takes it.
+    write: fn(&Stanza, &mut Vec<u8>),
     bytes: Vec<u8>,
     sent: usize,
     flushing: bool,
@@ -21,6 +24,20 @@ pub(super) struct Writing {
 }
 
 impl Writing {
+    /// Nothing yet, for a peer of that kind.
+    pub(super) fn new(kind: PeerKind) -> Writing {
+        Writing {
+            write: match kind {
+                PeerKind::Component => Stanza::write_component,
+                PeerKind::Client | PeerKind::Internal => Stanza::write_to,
+            },
+            bytes: Vec::new(),
+            sent: 0,
+            flushing: false,
+            last: None,
+        }
+    }
+
     /// Whether everything has been written and flushed.
     pub(super) fn is_idle(&self) -> bool {
         !self.flushing
@@ -51,7 +68,7 @@ impl Writing {
             self.bytes = buffers.take_write();
         }
         for (_, stanza) in drained.iter() {
-            stanza.write_to(&mut self.bytes);
+            (self.write)(stanza, &mut self.bytes);
         }
         self.last = drained.last().map(|(at, _)| *at);
         self.flushing = true;

@@ -4,6 +4,7 @@
 //! namespace is `jabber:client`. Routing needs the first only, so that most stanzas are forwarded without a tree: the tree
 //! ([`Stanza::element`]) is made when somebody asks. Clones share everything.
 
+mod content;
 mod error;
 mod presence;
 mod read;

@@ -5,16 +5,17 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::{Condition, Kind, Stanza, StanzaError};
+use super::{Condition, Kind, Stanza, StanzaError, content};
 use crate::jid::{self, Jid};
 use crate::xml::{
-    self, Attribute, CLIENT_NS, Element, Header, Limits, Raw, StartTag, XML_NS, decode_attr,
+    self, Attribute, CLIENT_NS, COMPONENT_NS, Element, Header, Limits, Raw, StartTag, XML_NS,
+    decode_attr,
 };
 
 /// Why an element is no stanza that can be routed. Where the sender must be told, `reply` is the answer, ready to send.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// The element is no message, presence or iq of `jabber:client`.
+    /// The element is no message, presence or iq of the stream's namespace.
     #[error("<{}/> is no stanza", .0.name())]
     NotStanza(Box<Element>),
     /// An address that is none.
@@ -74,7 +75,7 @@ pub enum BadStanza {
 
 impl Stanza {
     /// Makes a stanza of what a stream's framer gave. Reads the start tag only, if that will do; the content is then a slice of
-    /// `raw.bytes`. The language of the stream is put on a stanza that has none (RFC 6120 §8.1.5).
+    /// `raw.bytes`. What comes by a component's stream is taken as what a client would have sent. The language of the stream is put on a stanza that has none (RFC 6120 §8.1.5).
     ///
     /// # Errors
     /// The element is no stanza, breaks a rule or has a bad address.
@@ -86,11 +87,13 @@ impl Stanza {
         };
         let mut stanza = match scanned {
             Some(stanza) => stanza,
-            None => read(Element::parse_framed(
-                &raw.bytes,
-                &header.ns,
-                &header.prefixes,
-            )?)?,
+            None => {
+                let mut tree = Element::parse_framed(&raw.bytes, &header.ns, &header.prefixes)?;
+                if header.ns == COMPONENT_NS {
+                    content::exchange(&mut tree);
+                }
+                read(tree)?
+            }
         };
         if stanza.lang.is_none() && header.lang.is_some() {
             stanza.set_lang(header.lang.as_deref());
@@ -231,7 +234,8 @@ fn scan(raw: &Raw, header: &Header) -> Result<Option<Stanza>, ParseError> {
         return Ok(None);
     };
     let mut head = Head::new(kind);
-    let mut ns = header.ns.as_str();
+    let stream_ns = header.ns.as_str();
+    let mut ns = stream_ns;
     let mut attributes = tag.attributes;
     for (name, value) in attributes.by_ref() {
         match head.slot(name) {
@@ -241,14 +245,26 @@ fn scan(raw: &Raw, header: &Header) -> Result<Option<Stanza>, ParseError> {
             None => return Ok(None),
         }
     }
-    if ns != CLIENT_NS {
+    let from_component = stream_ns == COMPONENT_NS;
+    if ns
+        != if from_component {
+            COMPONENT_NS
+        } else {
+            CLIENT_NS
+        }
+    {
+        return Ok(None);
+    }
+    let mut inner = Bytes::new();
+    if let Some(start) = attributes.content() {
+        let end = memchr::memrchr(b'<', &raw.bytes).unwrap_or(start);
+        inner = raw.bytes.slice(start..end.max(start));
+    }
+    if from_component && content::names_a_content_ns(&inner) {
         return Ok(None);
     }
     let mut stanza = head.into_stanza()?;
-    if let Some(start) = attributes.content() {
-        let end = memchr::memrchr(b'<', &raw.bytes).unwrap_or(start);
-        stanza.inner = raw.bytes.slice(start..end.max(start));
-    }
+    stanza.inner = inner;
     Ok(Some(stanza))
 }
 

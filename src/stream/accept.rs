@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::config::{self, Config, PeerSettings, Role, TlsMode};
+use crate::config::{self, Component, ComponentStreams, Config, PeerSettings, Role, TlsMode};
 use crate::directory::AckTooHigh;
-use crate::hook::TlsInfo;
+use crate::hook::{PeerKind, TlsInfo};
 use crate::jid::Jid;
 use crate::net::tls::{ServerSettings, Tls, TlsError};
 use crate::net::{Clock, Deadline, Timers, Turnstile};
@@ -22,7 +22,7 @@ use crate::stanza::StanzaError;
 use crate::xml::{Element, Frame, Framer, Header, Limits};
 
 use super::negotiate::{
-    AfterLogin, Bounds, Event, Negotiation, NewAccount, Next, Refusal, Rules, StartTls,
+    AfterLogin, Bounds, Components, Event, Negotiation, NewAccount, Next, Refusal, Rules, StartTls,
 };
 
 /// Bytes read at once. The buffer is on the stack of the poll, not in the stream's state.
@@ -90,6 +90,10 @@ pub trait Authenticate {
         wish: Option<&'a str>,
     ) -> LocalFuture<'a, Result<Jid, StanzaError>>;
 
+    /// Makes known that a component has proved who it is: from here on stanzas for its domain go to this stream, whose TLS
+    /// version is told. Decides what becomes of an older stream of the same component.
+    fn attach(&self, component: &Component, tls: Option<&'static str>);
+
     /// Takes the session of `user` (a bare JID) that is named `previd` and of which the peer has handled `h` stanzas, from
     /// its socket or from where it waits. Gives its full JID and how many stanzas of the peer are handled (XEP-0198 §5).
     ///
@@ -134,7 +138,7 @@ pub struct AcceptContext {
     pub auth: Rc<dyn Authenticate>,
 }
 
-/// A stream that has logged in and bound its resource. The answer to its bind is written.
+/// A stream that has logged in and bound its resource, or is a component's. The last answer is written.
 pub struct Bound {
     /// The socket, under TLS or not.
     pub io: Tls,
@@ -144,11 +148,13 @@ pub struct Bound {
     pub leftover: Vec<u8>,
     /// The stream's last header.
     pub header: Header,
-    /// The full JID.
+    /// A client, or a component.
+    pub kind: PeerKind,
+    /// The full JID of a client, the domain of a component.
     pub jid: Jid,
     /// What TLS negotiated.
     pub tls: Option<TlsInfo>,
-    /// The SASL mechanism of the login.
+    /// The SASL mechanism of the login; `handshake` of a component.
     pub mechanism: &'static str,
 }
 
@@ -172,7 +178,7 @@ pub enum AcceptError {
     Refused(#[from] Refusal),
 }
 
-/// Takes a client from its first byte to its bound resource.
+/// Takes a client from its first byte to its bound resource, or a component to its handshake.
 ///
 /// # Errors
 /// [`AcceptError`]; the peer has been told, if it could be, and the socket is closed.
@@ -190,13 +196,13 @@ pub async fn accept(
     if direct {
         driver.handshake(None).await?;
     }
-    let rules = rules(&driver.context);
+    let rules = rules(&driver.context, peer);
     let negotiation = Negotiation::new(rules, driver.context.clock.clone(), direct);
     driver.negotiate(negotiation).await
 }
 
 /// What the configuration grants this peer.
-fn rules(context: &AcceptContext) -> Rules {
+fn rules(context: &AcceptContext, peer: SocketAddr) -> Rules {
     let settings = &context.settings;
     Rules {
         starttls: match settings.tls {
@@ -228,6 +234,16 @@ fn rules(context: &AcceptContext) -> Rules {
             Box::new(move |domain| config.registration_of(domain))
         },
         registration_without_tls: settings.registration_without_tls,
+        components: match settings.component_streams {
+            ComponentStreams::None => Components::Nowhere,
+            ComponentStreams::Local if peer.ip().to_canonical().is_loopback() => Components::Here,
+            ComponentStreams::Tls | ComponentStreams::Local => Components::Encrypted,
+            ComponentStreams::Any => Components::Here,
+        },
+        component: {
+            let config = context.config.clone();
+            Box::new(move |domain| config.component(domain).cloned())
+        },
         bounds: (
             Bounds {
                 max_bytes: settings.max_stanza_size_before_auth,
@@ -316,7 +332,18 @@ impl Driver {
                 Next::ShowInvite(domain, token) => {
                     Event::Shown(self.context.auth.show_invite(domain, token).await)
                 }
-                Next::Bound(jid, mechanism) => return self.bound(jid, mechanism).await,
+                Next::Attach(component) => {
+                    let tls = self.io.info().map(|info| info.version);
+                    self.context.auth.attach(&component, tls);
+                    Event::Attached
+                }
+                Next::Bound(jid, mechanism) => {
+                    return self.bound(PeerKind::Client, jid, mechanism.name()).await;
+                }
+                Next::Attached(component) => {
+                    let jid = component.jid.clone();
+                    return self.bound(PeerKind::Component, jid, "handshake").await;
+                }
                 Next::End => {
                     self.close().await;
                     return Err(AcceptError::Closed);
@@ -507,7 +534,12 @@ impl Driver {
         .await
     }
 
-    async fn bound(mut self, jid: Jid, mechanism: Mechanism) -> Result<Bound, AcceptError> {
+    async fn bound(
+        mut self,
+        kind: PeerKind,
+        jid: Jid,
+        mechanism: &'static str,
+    ) -> Result<Bound, AcceptError> {
         if !self.send().await? {
             return Err(AcceptError::Closed);
         }
@@ -525,8 +557,9 @@ impl Driver {
             framer: self.framer,
             leftover: self.input,
             header: self.header,
+            kind,
             jid,
-            mechanism: mechanism.name(),
+            mechanism,
         })
     }
 

@@ -16,5 +16,6 @@ pub use accept::{
 };
 pub use condition::{StreamCondition, stream_error_bytes, too_high_bytes};
 pub use negotiate::{
-    AfterLogin, Bounds, Event, FailedLogin, Negotiation, NewAccount, Next, Refusal, Rules, StartTls,
+    AfterLogin, Bounds, Components, Event, FailedLogin, FindComponent, Negotiation, NewAccount,
+    Next, Refusal, Rules, StartTls,
 };

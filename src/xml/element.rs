@@ -90,6 +90,11 @@ impl Element {
         &self.ns
     }
 
+    /// Moves this element, and nothing in it, to another namespace.
+    pub(crate) fn set_ns(&mut self, ns: &str) {
+        self.ns = clean_ns(ns).into();
+    }
+
     /// Whether this is `name` of `ns`.
     #[must_use]
     pub fn is(&self, name: &str, ns: &str) -> bool {

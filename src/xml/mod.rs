@@ -30,6 +30,8 @@ pub(crate) use write::{write_attr, write_attributes};
 
 /// The namespace of a client's stanzas (RFC 6120 §4.8.2).
 pub const CLIENT_NS: &str = "jabber:client";
+/// The namespace of a component's stanzas (XEP-0114).
+pub const COMPONENT_NS: &str = "jabber:component:accept";
 /// The namespace of the stream element itself (RFC 6120 §4.8.1).
 pub const STREAM_NS: &str = "http://etherx.jabber.org/streams";
 /// The namespace of the prefix `xml`, which nobody declares (Namespaces in XML §3).

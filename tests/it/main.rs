@@ -4,6 +4,7 @@
 
 mod attacks;
 mod attacks_accounts;
+mod attacks_components;
 mod attacks_cost;
 mod attacks_identity;
 mod attacks_operator;
@@ -13,6 +14,7 @@ mod blocking;
 mod bot;
 mod chat;
 mod coming_from;
+mod components;
 mod config;
 mod config_domains;
 mod config_reload;

@@ -99,7 +99,11 @@ const TABLE: &[(Condition, ErrorType, How)] = &[
         ErrorType::Cancel,
         Says(|at| at.get("to='elsewhere.example'", "<ping xmlns='urn:xmpp:ping'/>")),
     ),
-    (Condition::RemoteServerTimeout, ErrorType::Wait, Scripts),
+    (
+        Condition::RemoteServerTimeout,
+        ErrorType::Wait,
+        Says(|at| at.get("to='gw.localhost'", "<ping xmlns='urn:xmpp:ping'/>")),
+    ),
     (
         Condition::ResourceConstraint,
         ErrorType::Wait,
@@ -129,6 +133,7 @@ impl Stage {
         let setup = Setup::new()
             .shipped_scripts()
             .config("Registration = \"open\"\noffline_max_messages = 1\n")
+            .config("component \"gw.localhost\" { secret = \"hush\" }\n")
             .config("scriptlet \"scriptlet\" {\n  script \"judge\" { source = \"judge\" }\n}\n");
         fs::write(setup.scripts().join("judge.lua"), JUDGE).unwrap();
         let server = setup.start();

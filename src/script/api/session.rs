@@ -26,7 +26,7 @@ pub(in crate::script) const DOC: ModuleDoc = ModuleDoc {
             name: ":jid",
             args: &[],
             returns: "jid",
-            doc: "The full address that the stream has proved.",
+            doc: "What the stream has proved: a client's full address, a component's domain.",
         },
         FunctionDoc {
             name: ":addr",
@@ -37,7 +37,7 @@ pub(in crate::script) const DOC: ModuleDoc = ModuleDoc {
         FunctionDoc {
             name: ":kind",
             args: &[],
-            returns: "\"client\"|\"internal\"",
+            returns: "\"client\"|\"component\"|\"internal\"",
             doc: "What kind of peer it is.",
         },
         FunctionDoc {

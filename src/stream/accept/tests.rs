@@ -89,6 +89,8 @@ impl Authenticate for OneUser {
         })
     }
 
+    fn attach(&self, _component: &crate::config::Component, _tls: Option<&'static str>) {}
+
     fn resume<'a>(
         &'a self,
         _user: &'a Jid,

@@ -2,7 +2,7 @@
 
 use crate::jid::Jid;
 use crate::sasl::Mechanism;
-use crate::xml::{CLIENT_NS, Header, STREAM_NS, escape_attr};
+use crate::xml::{CLIENT_NS, COMPONENT_NS, Header, STREAM_NS, escape_attr};
 
 use super::{
     BIND_NS, Bounds, LIMITS_NS, Negotiation, Next, SASL_NS, StartTls, State, StreamCondition,
@@ -10,9 +10,25 @@ use super::{
 };
 use crate::stream::sm::SM_NS;
 
+/// A part of a header, or what is wrong with it.
+pub(super) type Judged<T> = Result<T, (StreamCondition, &'static str)>;
+
+/// The domain that the stream is opened to, ours or not.
+pub(super) fn domain(header: &Header) -> Judged<Jid> {
+    let to = header.to.as_deref().and_then(|to| Jid::new(to).ok());
+    to.filter(|to| to.as_str() == to.domain())
+        .ok_or((StreamCondition::ImproperAddressing, "opened to no domain"))
+}
+
 impl Negotiation {
     /// Judges the peer's header, answers with ours and the features.
     pub(super) fn header(&mut self, header: &Header, out: &mut Vec<u8>) -> Next {
+        // A login is a client's; nobody becomes a component behind one (T18).
+        if (header.stream_ns.as_str(), header.ns.as_str()) == (STREAM_NS, COMPONENT_NS)
+            && self.user.is_none()
+        {
+            return self.component_header(header, out);
+        }
         let (domain, from) = match self.judge(header) {
             Ok(good) => good,
             Err((condition, reason)) => return self.refuse(condition, reason, out),
@@ -25,10 +41,7 @@ impl Negotiation {
     }
 
     /// The domain the stream is opened to, and the peer's `from`.
-    fn judge(
-        &self,
-        header: &Header,
-    ) -> Result<(String, Option<Jid>), (StreamCondition, &'static str)> {
+    fn judge(&self, header: &Header) -> Judged<(String, Option<Jid>)> {
         if header.stream_ns != STREAM_NS {
             return Err((
                 StreamCondition::InvalidNamespace,
@@ -44,10 +57,7 @@ impl Negotiation {
         if !header.version.as_deref().is_some_and(is_supported) {
             return Err((StreamCondition::UnsupportedVersion, "not XMPP 1.0"));
         }
-        let to = header.to.as_deref().and_then(|to| Jid::new(to).ok());
-        let domain = to
-            .filter(|to| to.as_str() == to.domain())
-            .ok_or((StreamCondition::ImproperAddressing, "opened to no domain"))?;
+        let domain = domain(header)?;
         if !(self.rules.serves)(domain.domain()) {
             return Err((
                 StreamCondition::HostUnknown,
@@ -86,11 +96,16 @@ impl Negotiation {
     /// Ours; `to` is the peer's `from` (RFC 6120 §4.7.2).
     pub(super) fn write_header(&mut self, to: Option<&Jid>, out: &mut Vec<u8>) {
         let own = self.domain.as_ref().or(self.rules.speaker.as_ref());
+        self.stream_id = self.clock.random_id();
+        // XEP-0114 is older than XMPP 1.0: a version would promise features.
+        let version = match self.content_ns {
+            CLIENT_NS => " version='1.0' xml:lang='en'",
+            _ => "",
+        };
         out.extend_from_slice(
             format!(
-                "<?xml version='1.0'?><stream:stream xmlns='{CLIENT_NS}' \
-                 xmlns:stream='{STREAM_NS}' version='1.0' xml:lang='en' id='{}'",
-                self.clock.random_id()
+                "<?xml version='1.0'?><stream:stream xmlns='{}' xmlns:stream='{STREAM_NS}'{version} id='{}'",
+                self.content_ns, self.stream_id
             )
             .as_bytes(),
         );

@@ -4,6 +4,7 @@
 //! before the next event. What every element means in every state stands in one table, [`table::answer`].
 
 mod bind;
+mod component;
 mod header;
 mod login;
 mod manage;
@@ -11,10 +12,11 @@ mod register;
 mod table;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::accounts::Invitation;
-use crate::config::Registration;
+use crate::config::{Component, Registration};
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::sasl::{
@@ -22,10 +24,11 @@ use crate::sasl::{
     Unknown,
 };
 use crate::stanza::{Stanza, StanzaError};
-use crate::xml::{self, Element, Header};
+use crate::xml::{self, CLIENT_NS, Element, Header};
 
 use super::accept::NotResumed;
 use super::condition::{StreamCondition, stream_error_bytes};
+pub use component::Components;
 use table::{Answer, Kind, Place};
 
 const TLS_NS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
@@ -74,6 +77,9 @@ pub struct Bounds {
 /// What streams of a domain announce after the login beside binding a resource: complete elements.
 pub type AfterLogin = Rc<dyn Fn(&str) -> Rc<str>>;
 
+/// Finds the component of a domain, as addresses spell it.
+pub type FindComponent = Box<dyn Fn(&str) -> Option<Arc<Component>>>;
+
 /// What a listener grants.
 pub struct Rules {
     /// Whether a stream that is not encrypted yet can be.
@@ -88,6 +94,10 @@ pub struct Rules {
     pub registration: Box<dyn Fn(&str) -> Registration>,
     /// Whether an account may be registered without TLS.
     pub registration_without_tls: bool,
+    /// Where components may connect.
+    pub components: Components,
+    /// The component of a domain, as addresses spell it.
+    pub component: FindComponent,
     /// What holds before and after the login, told to the peer (XEP-0478).
     pub bounds: (Bounds, Bounds),
     /// More features of a domain after the login, as XML.
@@ -124,6 +134,8 @@ pub enum Event {
     Registered(Result<(), StanzaError>),
     /// The id of the invite, or why it is no good.
     Shown(Result<String, StanzaError>),
+    /// The component is known.
+    Attached,
 }
 
 /// What must happen now; its outcome is the next event.
@@ -153,8 +165,12 @@ pub enum Next {
     Register(NewAccount),
     /// Look at this token of an invite to that domain.
     ShowInvite(String, Secret),
-    /// Done.
+    /// Make known that this component is here.
+    Attach(Arc<Component>),
+    /// Done, for a client.
     Bound(Jid, Mechanism),
+    /// Done, for a component.
+    Attached(Arc<Component>),
     /// Write what there is, then close: the peer ended the stream.
     End,
     /// Write what there is, then close: we ended the stream.
@@ -203,6 +219,10 @@ enum State {
     Registering(Stanza),
     /// The driver looks at an invite.
     Showing(Stanza),
+    /// A component's handshake comes next.
+    Component(Arc<Component>),
+    /// The driver makes a component known.
+    Attaching(Arc<Component>),
     /// Nothing comes any more.
     Over,
 }
@@ -213,8 +233,12 @@ pub struct Negotiation {
     clock: Clock,
     state: State,
     encrypted: bool,
+    /// The namespace of the peer's stanzas, and of our headers.
+    content_ns: &'static str,
     /// Ours is on its way since the stream was last (re)started.
     header_sent: bool,
+    /// What our header called the stream.
+    stream_id: String,
     /// The domain the stream was opened to, once it is known to be ours.
     domain: Option<String>,
     /// What the features told: what is accepted too (T22).
@@ -241,7 +265,9 @@ impl Negotiation {
             clock,
             state: State::Header,
             encrypted,
+            content_ns: CLIENT_NS,
             header_sent: false,
+            stream_id: String::new(),
             domain: None,
             offered: Vec::new(),
             mechanism: None,
@@ -277,6 +303,10 @@ impl Negotiation {
                 self.refuse(StreamCondition::ConnectionTimeout, "no login in time", out)
             }
             (State::Header, Event::Header(header)) => self.header(&header, out),
+            (State::Component(component), Event::Element { element, .. }) => {
+                self.handshake(component, &element, out)
+            }
+            (State::Attaching(component), Event::Attached) => self.attached(component, out),
             (State::Features, Event::Element { element, behind }) => {
                 self.element(None, element, behind, out)
             }

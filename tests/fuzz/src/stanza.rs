@@ -1,7 +1,7 @@
 //! Stanzas behind a client's stream header: reading, forwarding, editing, answering.
 
 use stanzad::stanza::{Condition, ParseError, Stanza, StanzaError};
-use stanzad::xml::{Frame, Framer, Limits};
+use stanzad::xml::{COMPONENT_NS, Frame, Framer, Header, Limits, Raw};
 
 use super::oracle::{self, Tree};
 
@@ -56,8 +56,34 @@ fn check_round(stanza: &Stanza) {
         return;
     };
     assert_eq!(first, second);
+    check_component(stanza);
     assert_eq!(seen, Tree::of(first), "rxml reads another stanza");
     let mut edited = stanza.clone();
     assert!(edited.edit(|_| {}).is_ok(), "{stanza:?}");
     assert_eq!(edited.element().ok(), Some(first));
+}
+
+/// It comes through a component's stream as it was.
+fn check_component(stanza: &Stanza) {
+    let mut bytes = Vec::new();
+    stanza.write_component(&mut bytes);
+    // What needs declarations there may be longer than what came.
+    let limits = Limits {
+        stanza_bytes: usize::MAX,
+        attributes: usize::MAX,
+        ..Limits::BOUND
+    };
+    let header = Header {
+        ns: COMPONENT_NS.to_owned(),
+        ..Header::default()
+    };
+    let raw = match Raw::check(&bytes.into(), limits) {
+        Ok(raw) => raw,
+        Err(error) => panic!("{error}: {stanza:?}"),
+    };
+    match Stanza::from_raw(&raw, &header) {
+        Ok(again) => assert_eq!(again.element().ok(), stanza.element().ok()),
+        Err(ParseError::BadStanza { .. }) if stanza.is_error() => {}
+        Err(error) => panic!("{error}: {stanza:?}"),
+    }
 }

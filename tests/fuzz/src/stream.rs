@@ -1,7 +1,8 @@
 //! Negotiation: any sequence of elements, in any reads, with the server's answers in any order.
 //!
 //! The first line says what the listener grants, in words: `tls` (encrypted from the first byte), `absent` or `offered` (of
-//! STARTTLS, else it is required), `plain`, `sha1`, `sha256` (mechanisms, else all), `register` (also without TLS). Every other line
+//! STARTTLS, else it is required), `plain`, `sha1`, `sha256` (mechanisms, else all), `register` (also without TLS), `gateways`
+//! (components in clear text, else inside TLS), `alone` (no components). Every other line
 //! is one read, or a part of one if it ends in `+`: one of the words of [`said`], an event out of its order, or bytes as they are.
 
 use std::rc::Rc;
@@ -11,17 +12,21 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use stanzad::config::Registration;
+use stanzad::config::{Component, Registration};
 use stanzad::jid::Jid;
 use stanzad::net::{Clock, TimeSource};
-use stanzad::sasl::{Credentials, Mechanism, Unknown};
+use stanzad::sasl::{Credentials, Mechanism, Secret, Unknown, handshake};
 use stanzad::stanza::{Condition, StanzaError};
-use stanzad::stream::{Bounds, Event, Negotiation, NewAccount, Next, NotResumed, Rules, StartTls};
-use stanzad::xml::{Element, Frame, Framer, Header, Limits, escape_attr};
+use stanzad::stream::{
+    Bounds, Components, Event, Negotiation, NewAccount, Next, NotResumed, Rules, StartTls,
+};
+use stanzad::xml::{COMPONENT_NS, Element, Frame, Framer, Header, Limits, escape_attr};
 
 use super::proof::{ROUNDS, Transcript, stored};
 
 const SASL_NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// A component, and what it knows.
+const GATEWAY: (&str, &str) = ("gw.example.org", "hush");
 /// Lines that are looked at.
 const MAX_LINES: usize = 100;
 /// Failed steps that a stream may take (RFC 6120 §6.4.5 asks for two to five).
@@ -95,6 +100,7 @@ fn event(name: &[u8], asked: Option<&str>) -> Option<Event> {
         "registered" => Event::Registered(Ok(())),
         "shown" if due => Event::Shown(Err(refused())),
         "shown" => Event::Shown(Ok("id".to_owned())),
+        "attached" => Event::Attached,
         "late" => Event::Late,
         "end" => Event::End,
         _ => return None,
@@ -117,6 +123,15 @@ impl TimeSource for Counting {
     fn random(&self, out: &mut [u8]) {
         out.fill(self.0.fetch_add(1, Ordering::Relaxed));
     }
+}
+
+fn gateway() -> Option<Arc<Component>> {
+    let (domain, secret) = GATEWAY;
+    Some(Arc::new(Component {
+        jid: Jid::new(domain).ok()?,
+        secret: Secret::new(secret.as_bytes()),
+        outbox_size: 0,
+    }))
 }
 
 struct User {
@@ -147,6 +162,10 @@ struct Stream {
     starttls: StartTls,
     encrypted: bool,
     registers_in_clear: bool,
+    /// Where components may connect.
+    components: Components,
+    /// What a component says to prove itself.
+    proof: Option<String>,
     /// The exchange under way: its mechanism, what was said, who was looked up.
     exchange: Option<(Mechanism, Transcript)>,
     claimed: Option<Jid>,
@@ -180,6 +199,11 @@ impl Stream {
             .into_iter()
             .filter(|(word, _)| every || has(word));
         let find = |domain: &str| DOMAINS.iter().find(|(name, _)| *name == domain);
+        let components = match (has("alone"), has("gateways")) {
+            (true, _) => Components::Nowhere,
+            (_, true) => Components::Here,
+            _ => Components::Encrypted,
+        };
         let rules = Rules {
             starttls,
             mechanisms: granted.map(|(_, mechanism)| mechanism).collect(),
@@ -189,6 +213,8 @@ impl Stream {
                 find(domain).map_or(Registration::Closed, |(_, mode)| *mode)
             }),
             registration_without_tls: has("register"),
+            components,
+            component: Box::new(|domain| (domain == GATEWAY.0).then(gateway).flatten()),
             bounds: (
                 Bounds {
                     max_bytes: 10_000,
@@ -219,6 +245,8 @@ impl Stream {
             starttls,
             encrypted,
             registers_in_clear: has("register"),
+            components,
+            proof: None,
             exchange: None,
             claimed: None,
             login: None,
@@ -247,6 +275,16 @@ impl Stream {
                  xmlns:stream='http://etherx.jabber.org/streams' to='{}' version='1.0'>",
                 next()
             ),
+            "join" => format!(
+                "<stream:stream xmlns='{COMPONENT_NS}' \
+                 xmlns:stream='http://etherx.jabber.org/streams' to='{}'>",
+                next()
+            ),
+            "prove" => {
+                let id = self.client_header.id.as_deref().unwrap_or_default();
+                let proof = handshake(id, rest.as_bytes());
+                format!("<handshake>{proof}</handshake>")
+            }
             "starttls" => "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_owned(),
             "abort" => format!("<abort xmlns='{SASL_NS}'/>"),
             "auth" => {
@@ -325,6 +363,8 @@ impl Stream {
 
     /// What the peer says about itself.
     fn overhear(&mut self, element: &Element) {
+        let proves = element.is("handshake", COMPONENT_NS);
+        self.proof = proves.then(|| element.text().into_owned());
         let data = STANDARD.decode(element.text().as_ref()).ok();
         if element.is("auth", SASL_NS) {
             let mechanism = element.attr("mechanism").and_then(Mechanism::from_name);
@@ -367,6 +407,12 @@ impl Stream {
                     let login = self.login.as_ref().map(|(user, how)| (user.as_str(), *how));
                     assert_eq!(login, Some((jid.bare_str(), mechanism)), "no such login");
                     assert!(self.reopened && jid.is_full());
+                    self.bound = true;
+                    self.over = true;
+                    None
+                }
+                Next::Attached(_) => {
+                    assert_eq!(out, b"<handshake/>");
                     self.bound = true;
                     self.over = true;
                     None
@@ -437,6 +483,17 @@ impl Stream {
                 };
                 self.answer("shown", Event::Shown(outcome))
             }
+            Next::Attach(component) => {
+                let id = self.client_header.id.as_deref().unwrap_or_default();
+                let good = handshake(id, GATEWAY.1.as_bytes());
+                assert_eq!(self.proof, Some(good), "no proof");
+                assert_eq!(component.jid.as_str(), GATEWAY.0);
+                assert!(self.login.is_none(), "behind a login");
+                let clear = self.components == Components::Here;
+                assert!(clear || self.encrypted, "in clear text");
+                assert_ne!(self.components, Components::Nowhere);
+                self.answer("attached", Event::Attached)
+            }
             _ => panic!("no question"),
         }
     }
@@ -485,7 +542,8 @@ impl Stream {
                 Ok(None) => break,
                 Ok(Some(Frame::Header(header))) => {
                     let from = header.from.as_deref().unwrap_or_default();
-                    assert!(DOMAINS.iter().any(|(name, _)| *name == from), "{text}");
+                    let ours = DOMAINS.iter().any(|(name, _)| *name == from);
+                    assert!(ours || from == GATEWAY.0, "{text}");
                     assert!(header.id.as_ref().is_some_and(|id| id.len() == 32));
                     self.client_header = header;
                 }

@@ -50,6 +50,12 @@ impl Client {
         Ok(Self::new(runtime, peer, Vec::new()))
     }
 
+    /// See [`Peer::component`].
+    pub fn component(addr: SocketAddr, via: Via, domain: &str, secret: &str) -> io::Result<Self> {
+        let (runtime, peer) = Self::start(Peer::component(addr, via, domain, secret))?;
+        Ok(Self::new(runtime, peer, Vec::new()))
+    }
+
     /// See [`Peer::login`].
     pub fn login(login: &Login) -> io::Result<Self> {
         let (runtime, peer) = Self::start(Peer::login(login))?;

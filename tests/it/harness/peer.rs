@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls::ClientConnection;
 use stanzad::xml::{Element, Frame, Framer, Header, Limits};
 use tokio::net::TcpStream;
@@ -123,6 +124,52 @@ impl Peer {
         let mut peer = Self::new(addr).await?;
         peer.domain = domain.to_owned();
         peer.open().await?;
+        Ok(peer)
+    }
+
+    /// Connects as the component of `domain` and shakes hands. Errors are the stream's, as text.
+    pub async fn component(
+        addr: SocketAddr,
+        via: Via,
+        domain: &str,
+        secret: &str,
+    ) -> io::Result<Self> {
+        let mut peer = Self::new(addr).await?;
+        if via == Via::Direct {
+            peer.start_tls();
+        }
+        peer.send(&format!(
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' \
+             xmlns:stream='http://etherx.jabber.org/streams' to='{domain}'>"
+        ))
+        .await?;
+        while peer.header.is_none() {
+            let mut rest = peer.input.as_slice();
+            let frame = peer.framer.next(&mut rest).map_err(io::Error::other)?;
+            let used = peer.input.len() - rest.len();
+            peer.input.drain(..used);
+            match frame {
+                Some(Frame::Header(header)) => peer.header = Some(header),
+                Some(other) => return Err(io::Error::other(format!("{other:?}"))),
+                None => peer.fill().await?,
+            }
+        }
+        let id = peer.header.as_ref().and_then(|header| header.id.clone());
+        let proof = digest(
+            &SHA1_FOR_LEGACY_USE_ONLY,
+            format!("{}{secret}", id.unwrap_or_default()).as_bytes(),
+        );
+        let proof: String = proof.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        // A server that has refused the header may not listen any more.
+        let _ = peer.send(&format!("<handshake>{proof}</handshake>")).await;
+        let answer = peer.expect("answer to the handshake", |_| true).await?;
+        if answer.name() != "handshake" {
+            return Err(io::Error::new(
+                ErrorKind::PermissionDenied,
+                answer.to_string(),
+            ));
+        }
+        peer.jid = domain.to_owned();
         Ok(peer)
     }
 

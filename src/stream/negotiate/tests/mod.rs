@@ -1,6 +1,7 @@
 //! Conversations as bytes, without sockets: what the peer sends, what it is told.
 
 mod bind;
+mod component;
 mod login;
 mod manage;
 mod order;
@@ -56,6 +57,7 @@ struct Stream {
 #[derive(Debug, PartialEq)]
 enum Over {
     Bound(String, Mechanism),
+    Attached(String),
     Ended,
     Refused(StreamCondition),
 }
@@ -74,6 +76,8 @@ fn stream(starttls: StartTls, mechanisms: &[Mechanism], encrypted: bool) -> Stre
             _ => Registration::Closed,
         }),
         registration_without_tls: false,
+        components: Components::Here,
+        component: Box::new(|domain| (domain == "gw.example.org").then(gateway)),
         bounds: (
             Bounds {
                 max_bytes: 10_000,
@@ -97,6 +101,15 @@ fn stream(starttls: StartTls, mechanisms: &[Mechanism], encrypted: bool) -> Stre
         asked: Vec::new(),
         over: None,
     }
+}
+
+/// Whose secret is `hush`.
+fn gateway() -> Arc<Component> {
+    Arc::new(Component {
+        jid: Jid::new("gw.example.org").unwrap(),
+        secret: Secret::new(*b"hush"),
+        outbox_size: 1 << 20,
+    })
 }
 
 /// Under TLS, with every mechanism.
@@ -188,6 +201,13 @@ impl Stream {
                 }
                 Next::Bound(jid, mechanism) => {
                     self.over = Some(Over::Bound(jid.as_str().to_owned(), mechanism));
+                }
+                Next::Attach(component) => {
+                    self.asked.push(format!("attach {}", component.jid));
+                    event = Some(Event::Attached);
+                }
+                Next::Attached(component) => {
+                    self.over = Some(Over::Attached(component.jid.as_str().to_owned()));
                 }
                 Next::End => self.over = Some(Over::Ended),
                 Next::Refused(refusal) => self.over = Some(Over::Refused(refusal.condition)),
