@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::place::item;
 use super::{Delivered, Delivery, Fate, Receipt};
-use crate::directory::{About, Closing, Component, Outbox, Pushed};
+use crate::directory::{About, Component, Outbox, Pushed};
 use crate::jid::Jid;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 
@@ -55,15 +55,14 @@ impl Delivery {
     #[must_use]
     pub fn attach(&self, jid: &Jid, session: u64, about: About, outbox_size: usize) -> Arc<Outbox> {
         let outbox = self.directory.outbox(outbox_size);
-        let older = self.directory.attach(Component {
+        let replaced = self.directory.attach(Component {
             jid: jid.clone(),
             session,
             outbox: outbox.clone(),
             about,
         });
-        if let Some(older) = older {
+        if replaced {
             tracing::warn!(component = %jid, "another connection takes the place of this component's");
-            older.outbox.close(Closing::Conflict);
         }
         outbox
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{About, Directory, Outbox};
+use super::{About, Closing, Directory, Outbox};
 use crate::jid::Jid;
 
 /// A connected component.
@@ -26,11 +26,20 @@ pub struct Component {
 pub(super) type Components = Mutex<HashMap<Jid, Component>>;
 
 impl Directory {
-    /// Registers a component. Gives the one that spoke for the same domain until now.
-    #[must_use]
-    pub fn attach(&self, component: Component) -> Option<Component> {
+    /// Registers a component. The one that spoke for the same domain until now is asked to end with `conflict`; what it had
+    /// not written goes to this one before anything newer. True when there was one.
+    pub fn attach(&self, component: Component) -> bool {
+        let outbox = component.outbox.clone();
         let mut components = self.components.lock();
-        components.insert(component.jid.clone(), component)
+        let Some(older) = components.insert(component.jid.clone(), component) else {
+            return false;
+        };
+        older.outbox.close(Closing::Conflict);
+        for ((_, stanza), _) in older.outbox.finish() {
+            // It waited already, and the older bounds how much that is.
+            outbox.push_answer(stanza);
+        }
+        true
     }
 
     /// Removes a component, unless another session has taken its place.

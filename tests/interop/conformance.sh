@@ -32,6 +32,7 @@ xmpp_listener {
   Listen "127.0.0.1:$port" {}
 }
 control_listener { Listen "stanzad.sock" {} }
+component "bridge.localhost" { secret = "hush" }
 Domain "localhost" { XMPP_Role = "server" }
 scriptlet "scriptlet" {
   script "dialplan" { source = "dialplan" }
@@ -51,5 +52,5 @@ until grep -q '^ready' "$scratch/log"; do
     kill -0 "$daemon" 2>/dev/null || { cat "$scratch/log" >&2; exit 1; }
     sleep 0.05
 done
-python3 "$root/tests/interop/conformance/scs.py" "$folder" --port "$port" \
+python3 "$root/tests/interop/conformance/scs.py" "$folder" --port "$port" --component-port "$port" \
     --create-cmd "$scratch/make-account {user} {domain} {password}" --jobs 4 "$@"
