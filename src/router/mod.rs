@@ -152,14 +152,14 @@ impl Router {
         self.run(point, 0, event)
     }
 
-    /// What a client may not say is taken out, or refused, before any hook sees it.
+    /// What a client or a component may not say is taken out, or refused, before any hook sees it.
     fn screen(&self, event: &mut Event) -> Result<(), StanzaError> {
         match (event.peer.kind, event.stanza.as_mut()) {
-            (PeerKind::Client, Some(stanza)) => {
+            (PeerKind::Internal, _) | (_, None) => Ok(()),
+            (kind, Some(stanza)) => {
                 let serves = |domain: &str| (self.config)().is_local_domain(domain);
-                self.screen.check(stanza, &serves)
+                self.screen.check(kind, stanza, &serves)
             }
-            _ => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use memchr::memmem::Finder;
 
+use crate::hook::PeerKind;
 use crate::jid::Jid;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 use crate::xml::{Element, Node};
@@ -20,7 +21,7 @@ const ARCHIVE_NS: &str = "urn:xmpp:mam:";
 const PREFIX: &str = "urn:xmpp:";
 const NAMESPACES: [&str; 4] = [STANZA_ID_NS, DELAY_NS, CARBONS_NS, ARCHIVE_NS];
 
-/// What becomes of an element in a client's message or presence.
+/// What becomes of an element in a message or presence of a client or a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It passes.
@@ -29,6 +30,8 @@ enum Fate {
     Goes,
     /// The whole stanza is refused.
     Refused,
+    /// So it is, unless a component sends it.
+    Archive,
 }
 
 /// Finds those elements. One per worker: the searches are made once.
@@ -49,12 +52,14 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// Takes out of a client's stanza what claims to be by a domain of ours, as `serves` tells them.
+    /// Takes out of a stanza what claims to be by a domain of ours, as `serves` tells them. A component speaks for its own, and
+    /// may have archives that answer users, as rooms do.
     ///
     /// # Errors
-    /// What the client is told of a stanza that is nothing but such a claim.
+    /// What the sender is told of a stanza that is nothing but such a claim.
     pub(super) fn check(
         &self,
+        kind: PeerKind,
         stanza: &mut Stanza,
         serves: &dyn Fn(&str) -> bool,
     ) -> Result<(), StanzaError> {
@@ -62,7 +67,7 @@ impl Screen {
             return check_roster(stanza, serves);
         }
         if self.speaks_for_servers(stanza.inner()) {
-            return clean(stanza, serves);
+            return clean(kind, stanza, serves);
         }
         Ok(())
     }
@@ -82,7 +87,11 @@ impl Screen {
     }
 }
 
-fn clean(stanza: &mut Stanza, serves: &dyn Fn(&str) -> bool) -> Result<(), StanzaError> {
+fn clean(
+    kind: PeerKind,
+    stanza: &mut Stanza,
+    serves: &dyn Fn(&str) -> bool,
+) -> Result<(), StanzaError> {
     let Ok(tree) = stanza.element() else {
         // It does not parse, and whoever needs the tree says so.
         return Ok(());
@@ -90,7 +99,11 @@ fn clean(stanza: &mut Stanza, serves: &dyn Fn(&str) -> bool) -> Result<(), Stanz
     let from = stanza.from();
     let fates: Vec<Fate> = tree
         .elements()
-        .map(|child| fate(child, from, serves))
+        .map(|child| match fate(child, from, serves) {
+            Fate::Archive if kind == PeerKind::Component => Fate::Stays,
+            Fate::Archive => Fate::Refused,
+            other => other,
+        })
         .collect();
     if fates.contains(&Fate::Refused) {
         return Err(StanzaError::new(Condition::NotAllowed));
@@ -130,7 +143,7 @@ fn fate(child: &Element, from: Option<&Jid>, serves: &dyn Fn(&str) -> bool) -> F
         }
         ("delay", DELAY_NS) | ("x", OLD_DELAY_NS) if is_ours(child.attr("from")) => Fate::Goes,
         ("sent" | "received", CARBONS_NS) => Fate::Refused,
-        ("result", ns) if ns.starts_with(ARCHIVE_NS) => Fate::Refused,
+        ("result", ns) if ns.starts_with(ARCHIVE_NS) => Fate::Archive,
         _ => Fate::Stays,
     }
 }
@@ -161,10 +174,16 @@ mod tests {
     use bytes::Bytes;
 
     fn screened(inner: &str) -> Option<String> {
-        let text = format!("<message from='a@here/r' to='b@here'>{inner}</message>");
+        screened_from(PeerKind::Client, "a@here/r", inner)
+    }
+
+    fn screened_from(kind: PeerKind, from: &str, inner: &str) -> Option<String> {
+        let text = format!("<message from='{from}' to='b@here'>{inner}</message>");
         let mut stanza = Stanza::from_bytes(&Bytes::from(text)).unwrap();
         let screen = Screen::default();
-        screen.check(&mut stanza, &|domain| domain == "here").ok()?;
+        screen
+            .check(kind, &mut stanza, &|domain| domain == "here")
+            .ok()?;
         Some(String::from_utf8(stanza.inner().to_vec()).unwrap())
     }
 
@@ -222,5 +241,24 @@ mod tests {
         ] {
             assert_eq!(screened(harmless).unwrap(), harmless);
         }
+    }
+
+    #[test]
+    fn t44_t55_a_component_has_archives_and_ids_of_its_own() {
+        let screened = |inner| screened_from(PeerKind::Component, "room@there/nick", inner);
+        for own in [
+            "<result xmlns='urn:xmpp:mam:2' queryid='1'/>",
+            "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='room@there'/>",
+            "<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T00:00:00Z' from='room@there'/>",
+        ] {
+            assert_eq!(screened(own).unwrap(), own);
+        }
+        for ours in [
+            "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='b@here'/>",
+            "<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T00:00:00Z' from='here'/>",
+        ] {
+            assert_eq!(screened(ours).unwrap(), "");
+        }
+        assert_eq!(screened("<sent xmlns='urn:xmpp:carbons:2'/>"), None);
     }
 }

@@ -328,6 +328,10 @@ fn note_login(common: &Common, config: &Config, registered: &Registered, bound: 
                     resource.about.tls = bound.tls.as_ref().map(|tls| tls.version);
                 }
             });
+            // A reload that came between the login and the bind has not seen this session.
+            if !common.config.load().is_local_domain(jid.domain()) {
+                registered.outbox.close(Closing::HostGone);
+            }
             tracing::debug!(%jid, "logged in");
         }
     }

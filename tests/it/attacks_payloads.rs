@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::attacks::{ask, condition, online};
+use crate::attacks::{ask, condition, online, stream_error};
+use crate::components::{gateway, setup};
 use crate::harness::{Client, Login, Server, Setup};
 
 #[test]
@@ -176,5 +177,81 @@ fn t106_text_that_a_script_makes_into_a_stanza_passes_the_framer() {
     assert!(
         ids.iter()
             .all(|message| message.attr("from") != Some("queen@localhost"))
+    );
+}
+
+/// Requests of strangers that a roster holds.
+const REQUESTS: usize = 500;
+
+#[test]
+fn t59_t64_requests_of_strangers_leave_room_for_contacts() {
+    let server = setup().start();
+    server.users(&["alice"]);
+    let mut alice = online(&server, "alice");
+    let mut gateway = gateway(&server);
+    for number in 0..REQUESTS + 5 {
+        gateway
+            .send(&format!(
+                "<presence type='subscribe' from='s{number}@gw.localhost' to='alice@localhost'/>"
+            ))
+            .unwrap();
+    }
+    let ping = "<iq type='get' id='q' from='gw.localhost' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+    assert_eq!(ask(&mut gateway, ping).attr("type"), Some("result"));
+    // Those that find no room are dropped, and their senders hear what they would hear of anybody: nothing.
+    let item = "<query xmlns='jabber:iq:roster'><item jid='bob@localhost'/></query>";
+    alice
+        .send(&format!("<iq type='set' id='q'>{item}</iq>"))
+        .unwrap();
+    let mut asked = 0;
+    let added = loop {
+        let element = alice.expect("anything", |_| true).unwrap();
+        if element.attr("id") == Some("q") {
+            break element;
+        }
+        asked += usize::from(element.attr("type") == Some("subscribe"));
+    };
+    assert_eq!(added.attr("type"), Some("result"), "{added}");
+    assert_eq!(asked, REQUESTS);
+    let roster = "<iq type='get' id='q'><query xmlns='jabber:iq:roster'/></iq>";
+    let roster = ask(&mut alice, roster).to_string();
+    assert!(roster.contains("bob@localhost"), "{roster}");
+    assert!(!roster.contains("gw.localhost"), "who asks is no contact");
+}
+
+#[test]
+fn t43_t45_t47_a_component_is_not_the_server_either() {
+    let server = setup().start();
+    server.users(&["alice"]);
+    let mut alice = online(&server, "alice");
+    let mut liar = gateway(&server);
+    let from = "from='gw.localhost' to='alice@localhost/desk'";
+    let copy = "<received xmlns='urn:xmpp:carbons:2'/>";
+    liar.send(&format!("<message id='f' {from}>{copy}</message>"))
+        .unwrap();
+    assert_eq!(condition(&liar.message().unwrap()), "not-allowed");
+    for (to, refusal) in [("", "forbidden"), ("/desk", "service-unavailable")] {
+        let iq = format!(
+            "<iq type='set' id='q' from='gw.localhost' to='alice@localhost{to}'><query xmlns='jabber:iq:roster'>\
+             <item jid='mallory@gw.localhost' subscription='both'/></query></iq>"
+        );
+        assert_eq!(condition(&ask(&mut liar, &iq)), refusal, "{iq}");
+    }
+    let claims = "<delay xmlns='urn:xmpp:delay' from='localhost' stamp='9999-12-31T23:59:59Z'/>\
+                  <stanza-id xmlns='urn:xmpp:sid:0' by='gw.localhost' id='own'/>";
+    liar.send(&format!(
+        "<message id='m' {from}><body>x</body>{claims}</message>"
+    ))
+    .unwrap();
+    let message = alice.message().unwrap();
+    assert_eq!(message.attr("id"), Some("m"), "{message}");
+    assert!(!message.to_string().contains("9999"), "{message}");
+    assert!(message.to_string().contains("'own'"), "{message}");
+    assert_eq!(
+        stream_error(
+            &mut liar,
+            "<message from='localhost' to='alice@localhost'/>"
+        ),
+        "invalid-from"
     );
 }
