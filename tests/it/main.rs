@@ -58,5 +58,6 @@ mod stream_errors;
 mod stream_management;
 mod streams;
 mod subscriptions;
+mod torture;
 mod tour;
 mod xml_oracle;

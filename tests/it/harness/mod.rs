@@ -3,6 +3,7 @@
 //! Everything waits for events with a deadline ([`PATIENCE`]); nothing sleeps for luck, no port is fixed.
 
 mod client;
+mod managed;
 mod peer;
 mod program;
 mod scram;
@@ -10,7 +11,8 @@ mod server;
 mod tls;
 
 pub use client::Client;
-pub use peer::{Login, Mechanism, Via};
+pub use managed::{Managed, Management, Resumption};
+pub use peer::{Login, Loss, Mechanism, Peer, Remains, Via};
 pub use program::Program;
 pub use server::{Ended, Server, Setup, copy_tree, stanzad};
 pub use tls::connection;

@@ -1,13 +1,15 @@
 //! A client on tokio, of which hundreds fit in a thread: raw XML out, parsed elements in.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls::ClientConnection;
+use socket2::SockRef;
 use stanzad::xml::{Element, Frame, Framer, Header, Limits};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -85,6 +87,22 @@ pub struct Peer {
     /// The full address, once bound.
     pub jid: String,
 }
+
+/// How a connection is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// RST: what was on its way is thrown away.
+    Reset,
+    /// FIN without the end of the stream.
+    End,
+    /// The server is told nothing: the network is gone.
+    Silence,
+}
+
+/// A lost connection that the server may still believe in. Nobody reads it.
+pub struct Remains(
+    #[expect(dead_code, reason = "held open until it is dropped")] Option<TcpStream>,
+);
 
 /// The socket as rustls sees it: what would wait fails with `WouldBlock`.
 struct Ready<'s>(&'s TcpStream);
@@ -193,29 +211,39 @@ impl Peer {
 
     /// Logs in and binds; no presence is sent.
     pub async fn login(login: &Login) -> io::Result<Self> {
+        let (mut peer, _) = Self::authenticated(login).await?;
+        peer.bind(login.resource.as_deref()).await?;
+        Ok(peer)
+    }
+
+    /// Logs in and binds nothing yet; gives the features that are offered then.
+    pub async fn authenticated(login: &Login) -> io::Result<(Self, Element)> {
         let mut peer = Self::connect(login.addr, login.via).await?;
         peer.features().await?;
         peer.authenticate(login).await?;
         peer.open().await?;
-        peer.features().await?;
-        let resource = login
-            .resource
-            .as_ref()
+        let features = peer.features().await?;
+        Ok((peer, features))
+    }
+
+    /// Binds a resource, which the server names if there is none.
+    pub async fn bind(&mut self, resource: Option<&str>) -> io::Result<()> {
+        let resource = resource
             .map(|name| format!("<resource>{name}</resource>"))
             .unwrap_or_default();
-        peer.send(&format!(
+        self.send(&format!(
             "<iq type='set' id='bind'><bind xmlns='{BIND}'>{resource}</bind></iq>"
         ))
         .await?;
-        let bound = peer
+        let bound = self
             .expect("bind result", |element| element.attr("id") == Some("bind"))
             .await?;
         let jid = bound
             .child("bind", BIND)
             .and_then(|bind| bind.child("jid", BIND))
             .map(|jid| jid.text().to_string());
-        peer.jid = jid.ok_or_else(|| io::Error::other(format!("not bound: {bound}")))?;
-        Ok(peer)
+        self.jid = jid.ok_or_else(|| io::Error::other(format!("not bound: {bound}")))?;
+        Ok(())
     }
 
     /// [`Peer::login`] and initial presence. Gives back the messages that had been kept: all that come before one that it
@@ -248,19 +276,21 @@ impl Peer {
                 tls.writer().write_all(xml.as_bytes())?;
                 self.flush().await
             }
-            None => {
-                let mut rest = xml.as_bytes();
-                while !rest.is_empty() {
-                    self.socket.writable().await?;
-                    match self.socket.try_write(rest) {
-                        Ok(count) => rest = &rest[count..],
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                Ok(())
+            None => self.put(xml.as_bytes()).await,
+        }
+    }
+
+    /// Puts bytes on the wire as they are.
+    async fn put(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            self.socket.writable().await?;
+            match self.socket.try_write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// A chat message.
@@ -331,6 +361,30 @@ impl Peer {
             Err(error) => Err(error),
             Ok(_) => Ok(()),
         }
+    }
+
+    /// Loses the connection after the first part of what sending `xml` would put on the wire: all of it but at least the last
+    /// byte, in 256ths.
+    pub async fn lose(mut self, how: Loss, xml: &str, part: u8) -> io::Result<Remains> {
+        let mut wire = Vec::new();
+        match &mut self.tls {
+            Some(tls) => {
+                tls.writer().write_all(xml.as_bytes())?;
+                while tls.wants_write() {
+                    tls.write_tls(&mut wire)?;
+                }
+            }
+            None => wire.extend_from_slice(xml.as_bytes()),
+        }
+        wire.truncate(wire.len() * usize::from(part) / 256);
+        self.put(&wire).await?;
+        let socket = SockRef::from(&self.socket);
+        match how {
+            Loss::Reset => socket.set_linger(Some(Duration::ZERO))?,
+            Loss::End => socket.shutdown(Shutdown::Write)?,
+            Loss::Silence => {}
+        }
+        Ok(Remains((how != Loss::Reset).then_some(self.socket)))
     }
 
     /// The server's stream header, once there.
