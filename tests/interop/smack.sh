@@ -113,6 +113,7 @@ scriptlet "scriptlet" {
   script "xmpp-presence" { source = "msys.xmpp.presence" }
 }
 CONF
+        : >"$kept/stanzad.log" # before, not while, the daemon starts: the one of the last run says ready, too
         "$bin/stanzad" -c "$scratch/stanzad.conf" --data "$scratch/data" --scripts "$root/scripts" >"$kept/stanzad.log" 2>&1 &
         daemon=$!
         while kill -0 "$daemon" 2>/dev/null; do
