@@ -538,6 +538,7 @@ fn t92_secrets_are_not_printed() {
         ),
     );
     assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.starts_with("Secret(***) "), "{shown}");
     let bytes = format!("{:?}", b"hunter2");
     assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
     assert!(!shown.contains("stored_key: ["), "{shown}");

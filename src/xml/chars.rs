@@ -217,3 +217,55 @@ pub(super) fn resolve(name: &[u8]) -> Option<char> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{CLIENT_NS, Element};
+
+    #[test]
+    fn what_xml_can_carry() {
+        assert!(is_text("a\t\n\r é\u{e000}\u{fffd}\u{10ffff}"));
+        for bad in [
+            '\0', '\u{8}', '\u{b}', '\u{c}', '\u{e}', '\u{1f}', '\u{fffe}', '\u{ffff}',
+        ] {
+            assert!(!is_text(&format!("a{bad}b")), "{bad:?}");
+        }
+    }
+
+    /// XML 1.0 §2.3 at the ends of its ranges, but for U+FDF0 to U+FFFD; an element's name is checked alike while it is framed.
+    #[test]
+    fn characters_of_names() {
+        let starts = "_azAZÀÖØöø\u{2ff}\u{370}\u{37d}\u{37f}\u{1fff}\u{200c}\u{200d}\u{2070}\u{218f}\u{2c00}\u{2fef}\
+        \u{3001}\u{d7ff}\u{f900}\u{fdcf}\u{10000}\u{effff}";
+        let inner = "-.09·\u{300}\u{36f}\u{203f}\u{2040}";
+        let never = " /\u{7f}\u{80}\u{b6}\u{b8}\u{bf}×÷\u{37e}\u{2000}\u{200b}\u{200e}\u{203e}\u{2041}\u{206f}\u{2190}\
+        \u{2bff}\u{2ff0}\u{3000}\u{e000}\u{f8ff}\u{fdd0}\u{fdf0}\u{fffd}\u{f0000}";
+        for (chars, first, later) in [
+            (starts, true, true),
+            (inner, false, true),
+            (never, false, false),
+        ] {
+            for c in chars.chars() {
+                for (name, good) in [(format!("{c}"), first), (format!("a{c}"), later)] {
+                    assert_eq!(is_name(&name), good, "{name:?}");
+                    let read =
+                        framed(&format!("<{name}></{name}>")).is_ok_and(|it| it.name() == name);
+                    assert_eq!(read, good, "{name:?}");
+                }
+            }
+        }
+        // Whichever character the first four bytes end in.
+        for name in ["éa가", "éé가", "가é", "aaa가", "가\u{10000}", "\u{10000}é"] {
+            assert!(
+                is_name(name) && framed(&format!("<{name}/>")).is_ok(),
+                "{name}"
+            );
+        }
+        assert!(!is_name("") && !is_name("a:b") && !is_name(":") && is_name("a.b-c_1"));
+    }
+
+    fn framed(text: &str) -> Result<Element, crate::xml::Error> {
+        Element::parse(text.as_bytes(), CLIENT_NS, &[])
+    }
+}

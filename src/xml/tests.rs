@@ -75,14 +75,25 @@ fn a_stream() {
     assert_eq!(after.err(), Some(Error::NotWellFormed(Fault::AfterEnd)));
 }
 
+/// XML 1.0 §2.4: `]]>` may stand anywhere but in text, and brackets before anything else.
 #[test]
-fn what_xml_can_carry() {
-    assert!(is_text("a\t\n\r é\u{e000}\u{fffd}\u{10ffff}"));
-    for bad in [
-        '\0', '\u{8}', '\u{b}', '\u{c}', '\u{e}', '\u{1f}', '\u{fffe}', '\u{ffff}',
+fn brackets() {
+    for (text, content) in [
+        ("<a>x]</a>", "x]"),
+        ("<a>]]</a>", "]]"),
+        ("<a>]]&gt;]</a>", "]]>]"),
+        ("<a>]<![CDATA[]]]]>]</a>", "]]]]"),
+        ("<a b=']]>' c=\"]]>\">]</a>", "]"),
     ] {
-        assert!(!is_text(&format!("a{bad}b")), "{bad:?}");
+        let whole = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(whole.text(), content, "{text}");
+        let mut framer = framer(Limits::BOUND);
+        let frames = text.bytes().map(|byte| framer.next(&mut &[byte][..]));
+        let frames: Vec<_> = frames.filter_map(|frame| frame.unwrap()).collect();
+        assert!(matches!(&frames[..], [Frame::Stanza(raw)] if raw.bytes == text));
     }
+    assert_eq!(parse("<a>]]></a>"), Err(Fault::CdataEnd.into()));
+    assert_eq!(parse("<a>]]]></a>"), Err(Fault::CdataEnd.into()));
 }
 
 #[test]

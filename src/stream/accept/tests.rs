@@ -125,6 +125,8 @@ struct Server {
     tls: Arc<ServerSettings>,
     roots: RootCertStore,
     time: Arc<HandTime>,
+    /// One handshake, and no turn after it.
+    handshakes: Rc<Turnstile>,
     user: OneUser,
 }
 
@@ -148,6 +150,7 @@ fn server(options: &str) -> Server {
         tls: Arc::new(Identities::new(certificate).into_settings().unwrap()),
         roots,
         time: Arc::default(),
+        handshakes: Turnstile::new(1),
         user: OneUser {
             taken: vec!["taken"],
             store_works: true,
@@ -181,7 +184,7 @@ fn accept_one<C: Send + 'static>(
             tls: server.tls.clone(),
             clock,
             timers,
-            handshakes: Turnstile::new(1),
+            handshakes: server.handshakes.clone(),
             after_login: Rc::new(|_| "<more xmlns='urn:example:more'/>".into()),
             auth: Rc::new(server.user),
         };
@@ -396,6 +399,48 @@ fn a_taken_resource_may_be_asked_for_again_under_another_name() {
     });
     assert!(said.contains("<conflict "), "{said}");
     assert_eq!(outcome.unwrap().jid.as_str(), "anna@localhost/phone");
+}
+
+fn passes_at_once(turnstile: &Turnstile) -> bool {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    pin!(turnstile.pass()).poll(&mut cx).is_ready()
+}
+
+#[test]
+fn a_handshake_takes_a_turn() {
+    let server = server("tls = \"direct\"");
+    let handshakes = server.handshakes.clone();
+    let (outcome, ()) = accept_one(server, |addr, tls| {
+        log_in(&mut secure(StdStream::connect(addr).unwrap(), tls));
+    });
+    assert!(outcome.unwrap().tls.is_some());
+    assert!(!passes_at_once(&handshakes), "the one turn is taken");
+}
+
+#[test]
+fn a_bound_stream_has_the_limits_of_its_listener() {
+    let deep = "<a>".repeat(21);
+    let large = format!("<a>{}", "x".repeat(20_000));
+    let options = "tls = \"direct\"\nmax_stanza_size = 20000\nmax_depth = 20";
+    for (stanza, error) in [
+        (
+            deep,
+            crate::xml::Error::Limit {
+                what: crate::xml::Bound::Depth,
+                max: 20,
+            },
+        ),
+        (large, crate::xml::Error::TooBig(20_000)),
+    ] {
+        let (outcome, ()) = accept_one(server(options), |addr, tls| {
+            log_in(&mut secure(StdStream::connect(addr).unwrap(), tls));
+        });
+        let mut framer = outcome.unwrap().framer;
+        let most = format!("<a>{}</a>", "x".repeat(19_900));
+        let frame = framer.next(&mut most.as_bytes());
+        assert!(matches!(frame, Ok(Some(Frame::Stanza(_)))), "{frame:?}");
+        assert_eq!(framer.next(&mut stanza.as_bytes()).err(), Some(error));
+    }
 }
 
 #[test]

@@ -372,3 +372,14 @@ fn events_out_of_order_end_the_stream() {
         );
     }
 }
+
+#[test]
+fn the_domain_is_known_from_a_good_header_on() {
+    let mut stream = secure();
+    assert_eq!(stream.negotiation.domain(), None);
+    stream.say(HEADER);
+    assert_eq!(stream.negotiation.domain(), Some("example.org"));
+    let mut stranger = secure();
+    stranger.say(&HEADER.replace("example.org", "nowhere.example"));
+    assert_eq!(stranger.negotiation.domain(), None);
+}
