@@ -93,11 +93,13 @@ class Client(slixmpp.ClientXMPP):
 class WithDaemon(unittest.IsolatedAsyncioTestCase):
     """One daemon for the whole class; each test has users of its own."""
 
+    CONFIG = ""
+
     @classmethod
     def setUpClass(cls):
         # Refused logins are what some of the tests want.
         logging.basicConfig(level=logging.CRITICAL)
-        cls.daemon = Daemon()
+        cls.daemon = Daemon(cls.CONFIG)
 
     @classmethod
     def tearDownClass(cls):

@@ -51,14 +51,14 @@ def programs():
 
 
 class Daemon:
-    """A stanzad with a directory of its own."""
+    """A stanzad with a directory of its own, and perhaps more configuration."""
 
-    def __init__(self):
+    def __init__(self, config=""):
         self.directory = tempfile.TemporaryDirectory(prefix="stanzad-interop-")
         self.root = pathlib.Path(self.directory.name)
         self.data = self.root / "data"
         self.scripts = self.root / "scripts"
-        (self.root / "stanzad.conf").write_text(CONFIG)
+        (self.root / "stanzad.conf").write_text(CONFIG + config)
         shutil.copytree(ROOT / "scripts", self.scripts)
         self.log = []
         self.changed = threading.Condition()
