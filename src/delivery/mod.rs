@@ -26,10 +26,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::directory::{
-    About, Account, Directory, Outbox, Queued, Resource, Show, State, Told, Work,
+    About, Account, AckLimits, Directory, Outbox, Packed, Queued, Resource, Show, State, Told, Work,
 };
 use crate::jid::Jid;
 use crate::net::Clock;
@@ -274,6 +275,26 @@ impl Delivery {
             self.deliver(bounce);
         }
         bound
+    }
+
+    /// The outbox of a session that was saved, with what is in it.
+    #[must_use]
+    pub fn restored_outbox(&self, packed: Packed, unacked: AckLimits) -> Arc<Outbox> {
+        let limit = (self.settings)().outbox_bytes;
+        self.directory.unpack(packed, limit, unacked)
+    }
+
+    /// Keeps a document of the user of `jid`; ready when it is durable.
+    pub fn keep_document(
+        &self,
+        jid: &Jid,
+        kind: &'static str,
+        document: (String, Bytes),
+        most: u64,
+    ) -> crate::store::Answer<()> {
+        let (name, data) = document;
+        self.store
+            .document_set(jid.bare_str(), kind, vec![(name, Some(data))], most)
     }
 
     /// Unregisters a session that has ended. Messages that it had not written go on to another resource or to the spool;

@@ -17,8 +17,8 @@ pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, 
 pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
 pub use components::Component;
 pub use outbox::{
-    AckLimits, AckTooHigh, Acked, Closing, Drained, Insured, Item, Numbered, Outbox, Progress,
-    Pushed, Resumable, Unacked, Wish, Written,
+    AckLimits, AckTooHigh, Acked, Closing, Drained, Insured, Item, Numbered, Outbox, Packed,
+    Progress, Pushed, Resumable, Unacked, Wish, Written,
 };
 pub use told::{DIRECTED_MAX, Told, Turned};
 
@@ -113,6 +113,12 @@ impl Directory {
     #[must_use]
     pub fn outbox(&self, limit: usize) -> Arc<Outbox> {
         Arc::new(Outbox::new(limit, &self.memory))
+    }
+
+    /// The outbox of a session that was saved, with what is in it; see [`Directory::outbox`].
+    #[must_use]
+    pub fn unpack(&self, packed: Packed, limit: usize, unacked: AckLimits) -> Arc<Outbox> {
+        Arc::new(Outbox::unpack(packed, (limit, unacked), &self.memory))
     }
 
     /// The outbox of every live resource and component with its address, in no order.

@@ -15,7 +15,7 @@ use std::task::Waker;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use acks::{AckLimits, AckTooHigh, Acked, Unacked};
-pub use handover::{Resumable, Wish};
+pub use handover::{Packed, Resumable, Wish};
 
 use crate::limit::{Charge, Memory};
 use crate::stanza::{Kind, Stanza};

@@ -47,6 +47,25 @@ impl Told {
         }))
     }
 
+    /// What is known, to be kept: whether the session is available, whether somebody was told of one that it replaced, and
+    /// to whom presence was directed.
+    #[must_use]
+    pub fn parts(&self) -> (bool, bool, Vec<Jid>) {
+        let state = self.0.lock();
+        let directed = state.directed.iter().cloned().collect();
+        (state.available, state.inherited, directed)
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn of_parts(available: bool, inherited: bool, directed: Vec<Jid>) -> Told {
+        Told(Mutex::new(State {
+            available,
+            inherited,
+            directed: directed.into_iter().take(DIRECTED_MAX).collect(),
+        }))
+    }
+
     /// Notes presence to everybody.
     #[must_use]
     pub fn everybody(&self, available: bool) -> Turned {

@@ -1,11 +1,13 @@
 //! Stopping: accept no more, write out what waits, keep the rest, close streams, exit (DESIGN §5 Drain).
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::Common;
 use super::start::Started;
 use crate::config::Drain;
 use crate::directory::Closing;
+use crate::jid::Jid;
 
 /// How often the drain looks whether a step is done.
 const LOOK: Duration = Duration::from_millis(10);
@@ -27,8 +29,14 @@ pub(super) async fn drain(started: Started) {
     }
     let sessions = common.directory.entries().len();
     let written = settle(times.flush, || {
-        let outboxes = common.directory.outboxes();
-        outboxes.iter().all(|(_, outbox)| outbox.bytes() == 0)
+        // What waits for a client that is not there is saved with its session.
+        let entries = common.directory.entries().into_iter();
+        let detached: BTreeSet<Jid> = entries
+            .filter(|entry| entry.detached)
+            .map(|entry| entry.jid)
+            .collect();
+        let mut outboxes = common.directory.outboxes().into_iter();
+        outboxes.all(|(jid, outbox)| outbox.bytes() == 0 || detached.contains(&jid))
     })
     .await;
     // A login under way binds no more: what it brought would find the store closed.

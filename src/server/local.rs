@@ -124,6 +124,14 @@ impl Local {
         }
     }
 
+    /// Restores a session that was saved when the server stopped.
+    pub(super) fn restore(&self, data: &bytes::Bytes) {
+        let id = next_session(&self.common);
+        if let Err(error) = session::restore(&self.shared, data, id, self.worker) {
+            tracing::error!(%error, "a saved session is not restored");
+        }
+    }
+
     /// Where this worker's own stanzas are queued.
     pub(super) fn queue(&self) -> &Rc<SendQueue> {
         &self.shared.queue
@@ -227,6 +235,12 @@ impl Serve for Local {
     }
 }
 
+/// The number of a new session.
+fn next_session(common: &Common) -> u64 {
+    let last = common.sessions.fetch_add(1, Ordering::Relaxed);
+    last.saturating_add(1)
+}
+
 /// One connection from its accept to its end. What negotiation needs is freed before the session starts, and its frame is
 /// not part of this one: this task stays for as long as the session is idle (DESIGN §5 TLS driver).
 async fn serve(local: Rc<Local>, accepted: Accepted<Local>) {
@@ -259,10 +273,7 @@ async fn negotiate(
             return None;
         }
     };
-    let id = common
-        .sessions
-        .fetch_add(1, Ordering::Relaxed)
-        .saturating_add(1);
+    let id = next_session(common);
     let about = About {
         addr: Some(peer),
         worker: local.worker,

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread::available_parallelism;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::banner::{Banner, Socket};
@@ -26,6 +26,7 @@ use crate::net::{Clock, Worker};
 use crate::observe::trace::Registry;
 use crate::observe::{Activity, Counters};
 use crate::script::{self, Coordinator, Report};
+use crate::session::SAVED_KIND;
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// Why the server does not start.
@@ -114,6 +115,7 @@ pub(super) async fn start(options: Options, config: Arc<Config>) -> Result<Start
         })
         .collect();
     let banner = banner(&common, &config, sockets, generation);
+    restore_sessions(&common, &workers).await?;
     let accepting = accept(&common, &config, bound, &workers);
     let (reloader, reloads) = reload::Reloader::new(common.clone(), scripts.clone());
     let backend = Rc::new(backend::Console::new(
@@ -302,6 +304,33 @@ fn accept(
             })
         })
         .collect()
+}
+
+/// Sessions that waited for their clients when the server stopped go on waiting, before anybody can ask for them.
+async fn restore_sessions(common: &Arc<Common>, workers: &Workers) -> Result<(), StartError> {
+    let saved = common.store.document_take(SAVED_KIND).await;
+    let saved = saved.map_err(|source| StartError::Store {
+        dir: absolute(common.config.load().data_dir()),
+        source,
+    })?;
+    let count = saved.len();
+    let mut restored = Vec::with_capacity(count);
+    for (data, worker) in saved.into_iter().zip(workers.iter().cycle()) {
+        let (done, is_done) = oneshot::channel();
+        worker.run(move |local| {
+            local.restore(&data);
+            let _ = done.send(());
+        });
+        restored.push(is_done);
+    }
+    for is_done in restored {
+        // A worker that has ended has nothing to restore.
+        let _ = is_done.await;
+    }
+    if count > 0 {
+        tracing::info!(sessions = count, "sessions wait for their clients again");
+    }
+    Ok(())
 }
 
 /// Logs what becomes of saved scripts.

@@ -278,7 +278,7 @@ impl Login {
         let acked = match outbox.resume(h) {
             Ok(acked) => acked,
             Err(error) => {
-                keep(self.parts.shared.clone(), &registered, resumable);
+                keep(self.parts.shared.clone(), &registered, resumable, None);
                 return Err(error.into());
             }
         };
@@ -310,7 +310,7 @@ impl Login {
             return;
         };
         if let Some(resumable) = registered.resumed.take() {
-            keep(self.parts.shared.clone(), &registered, resumable);
+            keep(self.parts.shared.clone(), &registered, resumable, None);
             return;
         }
         let of = (&registered.jid, registered.id);

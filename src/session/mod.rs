@@ -15,7 +15,7 @@ mod write;
 pub use buffers::Buffers;
 pub use headers::Headers;
 pub use login::{Login, LoginParts, LoginRules};
-pub use sm::SmRules;
+pub use sm::{RestoreError, SAVED_KIND, SmRules, restore};
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -123,6 +123,8 @@ enum End {
     Stuck(StreamCondition),
     /// The peer goes on with it on another socket.
     Resumed,
+    /// The server stops; its client may resume it when it starts again.
+    Shutdown,
     /// With a stream error to the peer.
     Error(StreamCondition, Option<&'static str>),
     /// The peer acknowledges what it was not sent.
@@ -273,6 +275,7 @@ impl Session {
             End::Error(condition, app) => stream_error_bytes(*condition, None, *app),
             End::Stuck(condition) => stream_error_bytes(*condition, None, None),
             End::Resumed => stream_error_bytes(StreamCondition::Conflict, None, None),
+            End::Shutdown => stream_error_bytes(StreamCondition::SystemShutdown, None, None),
             End::Kicked(why) => {
                 stream_error_bytes(StreamCondition::PolicyViolation, Some(why), None)
             }
@@ -315,7 +318,7 @@ impl Session {
     fn stays(&self) -> bool {
         let lost = matches!(
             self.end,
-            Some(End::Lost | End::Broken | End::Stuck(_) | End::Resumed)
+            Some(End::Lost | End::Broken | End::Stuck(_) | End::Resumed | End::Shutdown)
         );
         lost && self.is_resumable()
     }
@@ -357,7 +360,7 @@ impl End {
             Closing::Kicked(why) => End::Kicked(why),
             Closing::Revoked => End::Error(StreamCondition::NotAuthorized, None),
             Closing::HostGone => End::Error(StreamCondition::HostGone, None),
-            Closing::Shutdown => End::Error(StreamCondition::SystemShutdown, None),
+            Closing::Shutdown => End::Shutdown,
             Closing::Memory | Closing::Expired => {
                 End::Error(StreamCondition::ResourceConstraint, None)
             }

@@ -47,6 +47,8 @@ pub(super) trait Engine: Send + Sync {
         name: String,
     ) -> Answer<Option<Bytes>>;
     /// All or none; the owner must be a user if anything is set.
+    fn document_take(&self, kind: &'static str) -> Answer<Vec<Bytes>>;
+
     fn document_set(
         &self,
         owner: String,

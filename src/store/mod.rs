@@ -255,6 +255,11 @@ impl Store {
             .document_get(owner.to_owned(), kind, name.to_owned())
     }
 
+    /// Takes every document of that kind, whosever it is: gives their data and deletes them.
+    pub fn document_take(&self, kind: &'static str) -> Answer<Vec<Bytes>> {
+        self.engine.document_take(kind)
+    }
+
     /// Sets documents of a user, or deletes them where there are no data; all or none. Afterwards the user has `most` of
     /// that kind at most. Fails with [`StoreError::TooManyDocuments`], [`StoreError::NotFound`] (no such user),
     /// [`StoreError::NotAllowed`] (a name that is too long). The size of the data is the caller's to bound.

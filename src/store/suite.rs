@@ -30,7 +30,9 @@ use super::{KV_KEY_BYTES, RowId, SpoolRow, Store, StoreError, StoreOptions, user
 use crate::jid::Jid;
 use crate::sasl::{Credentials, ScramKeys};
 
-pub(super) use documents::{documents_are_bounded, documents_are_their_owners};
+pub(super) use documents::{
+    documents_are_bounded, documents_are_taken_once, documents_are_their_owners,
+};
 pub(super) use invites::{invites_are_swept_a_day_late, invites_are_used_as_often_as_they_say};
 
 /// Opens the engine under test: the same data each time.
@@ -45,6 +47,7 @@ macro_rules! store_suite {
             block_lists_are_bounded
             documents_are_their_owners
             documents_are_bounded
+            documents_are_taken_once
             invites_are_used_as_often_as_they_say
             invites_are_swept_a_day_late
             the_spool_keeps_order

@@ -445,3 +445,88 @@ fn another_session_with_its_resource_ends_one_that_waits_and_gets_what_it_was_se
     let (_, told) = resume(&server, "juliet", &id, 0);
     assert_failed(&told, "item-not-found");
 }
+
+const PRESENCE: &str =
+    "scriptlet \"scriptlet\" { script \"presence\" { source = \"msys.xmpp.presence\" } }\n";
+
+fn stop_and_start(server: &mut Server) {
+    server.signal(rustix::process::Signal::TERM);
+    let ended = server.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    server.restart();
+}
+
+#[test]
+fn sessions_are_resumed_after_the_server_was_restarted() {
+    let mut server = start(PRESENCE);
+    let (mut juliet, hers) = resumable(&server, "juliet");
+    let (mut romeo, his) = resumable(&server, "romeo");
+    // He believes that she is available, and nobody says otherwise.
+    juliet
+        .send("<presence to='romeo@localhost/r'><show>dnd</show></presence>")
+        .unwrap();
+    romeo
+        .expect("presence", |element| element.name() == "presence")
+        .unwrap();
+    say(&mut romeo, &["1", "2"]);
+    messages(&mut juliet, &["1", "2"]);
+    ack(&mut juliet, 1);
+    assert_eq!(handled(&mut juliet), 1);
+    assert_eq!(handled(&mut romeo), 3, "two and a ping");
+    // One is connected when the server stops, the other is not.
+    drop(juliet);
+    wait_for(&server, "juliet@localhost", Some("detached"));
+    say(&mut romeo, &["3"]);
+    stop_and_start(&mut server);
+    let error = romeo
+        .expect("stream error", |element| element.name() == "error")
+        .unwrap();
+    assert!(error.to_string().contains("<system-shutdown "), "{error}");
+
+    wait_for(&server, "juliet@localhost", Some("detached"));
+    // Presence, the answers to two pings: he has handled all.
+    let (mut romeo, counted) = resumed(&server, "romeo", &his, 3);
+    assert_eq!(counted, 5);
+    say(&mut romeo, &["4"]);
+    let (mut juliet, counted) = resumed(&server, "juliet", &hers, 1);
+    assert_eq!(counted, 1);
+    let came = messages(&mut juliet, &["2", "3", "4"]);
+    for message in &came[..2] {
+        assert!(message.child("delay", "urn:xmpp:delay").is_none());
+    }
+    ack(&mut juliet, 4);
+    let row = wait_for(&server, "juliet@localhost", Some("connected")).unwrap();
+    assert_eq!(row["priority"], 0);
+    // She goes now, and he hears it: the presence that she had directed to him was not forgotten.
+    juliet.close().unwrap();
+    romeo
+        .expect("presence", |element| {
+            element.name() == "presence" && element.attr("type") == Some("unavailable")
+        })
+        .unwrap();
+    let juliet = Client::online(&Login::direct(server.direct(), "juliet")).unwrap();
+    assert!(juliet.kept.is_empty(), "{:?}", juliet.kept);
+}
+
+#[test]
+fn who_does_not_come_back_after_a_restart_gets_its_messages_once() {
+    let mut server = start("sm_resume_time = 5\n");
+    let (mut juliet, id) = resumable(&server, "juliet");
+    let mut romeo = managed(&server, "romeo");
+    say(&mut romeo, &["1", "2"]);
+    messages(&mut juliet, &["1", "2"]);
+    ack(&mut juliet, 1);
+    assert_eq!(handled(&mut juliet), 0);
+    stop_and_start(&mut server);
+    wait_for(&server, "juliet@localhost", None);
+    let (_, told) = resume(&server, "juliet", &id, 1);
+    assert_failed(&told, "item-not-found");
+    let juliet = Client::online(&Login::direct(server.direct(), "juliet")).unwrap();
+    assert_eq!(ids(&juliet.kept), ["2"]);
+    juliet.close().unwrap();
+    // A record is read once.
+    stop_and_start(&mut server);
+    assert!(sessions(&server, "juliet@localhost").is_empty());
+    let juliet = Client::online(&Login::direct(server.direct(), "juliet")).unwrap();
+    assert!(juliet.kept.is_empty(), "{:?}", juliet.kept);
+}

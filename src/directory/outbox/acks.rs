@@ -125,6 +125,19 @@ impl Acks {
         }
     }
 
+    /// Of a peer that has acknowledged `acked` stanzas before.
+    pub(super) fn restored(acked: u32, limits: AckLimits) -> Acks {
+        Acks {
+            sent: Sent { acked, unacked: 0 },
+            ..Acks::new(0, limits)
+        }
+    }
+
+    /// The last number that the peer has acknowledged.
+    pub(super) fn acked(&self) -> u32 {
+        self.sent.acked
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,13 +1,15 @@
 //! A session goes on with another socket, perhaps on another worker (XEP-0198 §5): the outbox stays where it is, and the
 //! session that was asks nobody but it whether somebody wants to go on in its place.
 
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::acks::{AckTooHigh, Acked};
-use super::{Closing, Outbox, Written, remember};
+use super::acks::{AckLimits, AckTooHigh, Acked, Acks};
+use super::{Closing, Item, Outbox, Written, remember};
+use crate::limit::Memory;
 use crate::stanza::Kind;
 
 /// What of a session goes with it from socket to socket, beside what the directory keeps.
@@ -19,6 +21,16 @@ pub struct Resumable {
     pub resume_time: Duration,
     /// `sess.vars`.
     pub vars: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What is in the outbox of a session that is saved.
+pub struct Packed {
+    /// What the peer has acknowledged.
+    pub acked: u32,
+    /// How many of the items had been sent.
+    pub unacked: usize,
+    /// What was not acknowledged, then what was not written.
+    pub items: Vec<Item>,
 }
 
 /// What others want of a session.
@@ -126,6 +138,54 @@ impl Outbox {
             Some(acks) => acks.could_ack(h),
             None => Err(AckTooHigh { h, sent: 0 }),
         }
+    }
+
+    /// Ends the outbox of a session that is saved, and gives what is in it. `None`, and nothing is ended, for one whose peer
+    /// does not acknowledge everything that is in it.
+    #[must_use]
+    pub fn pack(&self) -> Option<Packed> {
+        let state = self.state.lock();
+        let acks = state.acks.as_ref().filter(|_| state.underway.is_none())?;
+        let (acked, unacked) = (acks.acked(), acks.iter().count());
+        drop(state);
+        let items = self.finish().into_iter();
+        Some(Packed {
+            acked,
+            unacked,
+            items: items
+                .map(|((_, stanza), row)| Item { stanza, row })
+                .collect(),
+        })
+    }
+
+    /// The outbox of a session that was saved.
+    #[must_use]
+    pub fn unpack(packed: Packed, limits: (usize, AckLimits), memory: &Arc<Memory>) -> Outbox {
+        let (limit, unacked) = limits;
+        let outbox = Outbox::new(limit, memory);
+        {
+            let mut state = outbox.state.lock();
+            let mut acks = Acks::restored(packed.acked, unacked);
+            let mut bytes = 0usize;
+            for (number, Item { stanza, row }) in packed.items.into_iter().enumerate() {
+                state.pushed = state.pushed.saturating_add(1);
+                let at = Written(state.pushed);
+                if let Some(row) = row {
+                    state.rows.insert(at.0, row);
+                }
+                let size = super::cost(&stanza);
+                if number < packed.unacked {
+                    acks.note_sent(&[(at, stanza)], size);
+                    state.drained = at.0;
+                } else {
+                    bytes = bytes.saturating_add(size);
+                    state.queue.push_back((at, stanza));
+                }
+            }
+            state.acks = Some(Box::new(acks));
+            outbox.set_bytes(&mut state, bytes);
+        }
+        outbox
     }
 
     /// For a session without a socket: whether a message behind `after` is neither safe nor in the spool.

@@ -238,3 +238,29 @@ fn t33_a_session_is_given_to_one_at_a_time() {
     assert!(given.try_recv().is_err(), "it has ended");
     assert!(outbox.ask_handover().is_none());
 }
+
+#[test]
+fn what_a_saved_session_was_sent_is_counted_when_it_is_restored() {
+    let memory = Arc::new(Memory::default());
+    let outbox = Outbox::new(100_000, &memory);
+    assert!(outbox.pack().is_none(), "its peer does not acknowledge");
+    outbox.enable_acks(LIMITS);
+    push(&outbox, Some(1));
+    push(&outbox, Some(2));
+    write(&outbox);
+    let _ = outbox.ack(1).unwrap();
+    push(&outbox, Some(3));
+    let packed = outbox.pack().unwrap();
+    assert_eq!((packed.acked, packed.unacked), (1, 1));
+    let rows: Vec<_> = packed.items.iter().map(|item| item.row).collect();
+    assert_eq!(rows, [Some(2), Some(3)]);
+    assert_eq!(memory.used(), 0);
+
+    let outbox = Outbox::unpack(packed, (100_000, LIMITS), &memory);
+    assert!(outbox.uninsured().is_empty(), "both are in the spool");
+    assert_eq!(outbox.could_ack(3), Err(AckTooHigh { h: 3, sent: 2 }));
+    assert_eq!(outbox.resume(2).unwrap().rows, [2]);
+    assert_eq!(write(&outbox), 1);
+    assert_eq!(outbox.ack(3).unwrap().rows, [3]);
+    assert_eq!(memory.used(), 0);
+}

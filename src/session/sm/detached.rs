@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::counters::Inbound;
+use super::saved::{SAVED_KIND, SAVED_MAX, Saved};
 use crate::directory::{Closing, Outbox, Outcome, Resumable, Wish, Written};
 use crate::hook::Peer;
 use crate::net::Deadline;
@@ -30,7 +31,7 @@ const HOOK_TIME: Duration = Duration::from_secs(2);
 const SAFE_TIME: Duration = Duration::from_secs(5);
 
 /// A session that keeps neither socket nor buffers.
-pub(crate) struct Detached {
+pub(in crate::session) struct Detached {
     shared: Rc<Shared>,
     peer: Arc<Peer>,
     outbox: Arc<Outbox>,
@@ -40,7 +41,7 @@ pub(crate) struct Detached {
     resume_time: Duration,
     until_ms: u64,
     deadline: Deadline,
-    /// Since when somebody has asked to go on in its place.
+    /// Since when somebody has asked to go on in its place, or the server has been stopping.
     asked_since_ms: Option<u64>,
     /// What waits behind this place is not in the spool yet.
     insured: Written,
@@ -85,11 +86,38 @@ impl Session {
     }
 }
 
-/// Keeps a session that was handed over, and whose new socket has failed before it could go on.
-pub(crate) fn keep(shared: Rc<Shared>, registered: &Registered, resumable: Resumable) {
+/// How a session without a socket is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// Somebody goes on with it.
+    Taken,
+    /// Nobody does.
+    Ended,
+    /// The server stops, and it may go on when that starts again.
+    Stopped,
+}
+
+/// What became of saving a session.
+enum Saving {
+    Done,
+    /// Something has come for it that is not on disk.
+    Again,
+    /// It ends.
+    Impossible,
+}
+
+/// Keeps a session that was handed over, and whose new socket has failed before it could go on; or one that was restored,
+/// until `until_ms`.
+pub(in crate::session) fn keep(
+    shared: Rc<Shared>,
+    registered: &Registered,
+    resumable: Resumable,
+    until_ms: Option<u64>,
+) {
     registered.outbox.put_back();
     let clock = shared.timers.clock();
-    let until_ms = after(clock.monotonic_ms(), resumable.resume_time);
+    let full_time = || after(clock.monotonic_ms(), resumable.resume_time);
+    let until_ms = until_ms.unwrap_or_else(full_time);
     let resume_time = resumable.resume_time;
     let handled = resumable.handled;
     let peer = Arc::new(registered.peer(&shared, (None, None), resumable.vars));
@@ -133,33 +161,45 @@ impl Detached {
     }
 
     async fn run(mut self) {
-        let handed_over = poll_fn(|cx| {
-            let poll = catch_unwind(AssertUnwindSafe(|| self.poll(cx)));
-            poll.unwrap_or_else(|_| {
-                self.shared.router.counters().panics.one();
-                tracing::error!(jid = %self.peer.jid, "a panic ends this session");
-                Poll::Ready(false)
+        loop {
+            let over = poll_fn(|cx| {
+                let poll = catch_unwind(AssertUnwindSafe(|| self.poll(cx)));
+                poll.unwrap_or_else(|_| {
+                    self.shared.router.counters().panics.one();
+                    tracing::error!(jid = %self.peer.jid, "a panic ends this session");
+                    Poll::Ready(Over::Ended)
+                })
             })
-        })
-        .await;
-        if !handed_over {
-            tracing::debug!(jid = %self.peer.jid, "the session ends without its client");
-            unregister(&self.shared, &self.peer, &self.outbox);
+            .await;
+            let saving = match over {
+                Over::Taken => return,
+                Over::Stopped => self.save().await,
+                Over::Ended => Saving::Impossible,
+            };
+            match saving {
+                Saving::Done => return,
+                Saving::Again => {}
+                Saving::Impossible => break,
+            }
         }
+        tracing::debug!(jid = %self.peer.jid, "the session ends without its client");
+        unregister(&self.shared, &self.peer, &self.outbox);
     }
 
-    /// Ready when it is over: true when somebody goes on with it.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Ready when it is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
         let now_ms = self.shared.timers.clock().monotonic_ms();
-        match self.outbox.wish(cx.waker()) {
-            Some(Wish::End(_)) => return Poll::Ready(false),
-            Some(Wish::HandOver) => {
+        let wish = self.outbox.wish(cx.waker());
+        let stops = wish == Some(Wish::End(Closing::Shutdown));
+        match wish {
+            Some(Wish::End(_)) if !stops => return Poll::Ready(Over::Ended),
+            Some(_) => {
                 self.asked_since_ms.get_or_insert(now_ms);
             }
             None => self.asked_since_ms = None,
         }
         if self.asked_since_ms.is_none() && now_ms >= self.until_ms {
-            return Poll::Ready(false);
+            return Poll::Ready(Over::Ended);
         }
         self.poll_parked(cx, now_ms);
         // Who wants to go on waits for the disk, not for the recipients.
@@ -171,15 +211,22 @@ impl Detached {
             self.outbox.push_answer(stanza);
         }
         if self.receipts.has_failed() {
-            return Poll::Ready(false);
-        }
-        if let Some(since) = self.asked_since_ms {
-            let done = self.parked.is_none() && self.receipts.is_empty();
-            if (done || now_ms >= after(since, SAFE_TIME)) && self.hand_over() {
-                return Poll::Ready(true);
-            }
+            return Poll::Ready(Over::Ended);
         }
         self.poll_insure(cx);
+        if let Some(since) = self.asked_since_ms {
+            let mut done = self.parked.is_none() && self.receipts.is_empty();
+            // What is saved is on disk as messages first.
+            done &= !stops || self.insuring.is_none();
+            if done || now_ms >= after(since, SAFE_TIME) {
+                if stops {
+                    return Poll::Ready(Over::Stopped);
+                }
+                if self.hand_over() {
+                    return Poll::Ready(Over::Taken);
+                }
+            }
+        }
         let next = match self.asked_since_ms {
             None => self.until_ms,
             Some(since) if self.parked.is_some() => after(since, HOOK_TIME),
@@ -219,6 +266,47 @@ impl Detached {
         {
             self.parked = None;
         }
+    }
+
+    /// Saves it for the next start.
+    async fn save(&mut self) -> Saving {
+        let clock = self.shared.timers.clock();
+        let left_ms = self.until_ms.saturating_sub(clock.monotonic_ms());
+        let expires_at = clock.wall_ms().saturating_add_unsigned(left_ms);
+        let delivery = self.shared.router.delivery().clone();
+        let document = delivery.directory().with(&self.peer.jid, |_, state| {
+            // Nothing comes for it while the account is locked.
+            if self.outbox.has_uninsured(self.insured) {
+                return Err(Saving::Again);
+            }
+            let resource = state.session_mut(self.peer.id);
+            let resource = resource.ok_or(Saving::Impossible)?;
+            let packed = self.outbox.pack().ok_or(Saving::Impossible)?;
+            let resumable = Resumable {
+                handled: self.receipts.handled(),
+                resume_time: self.resume_time,
+                vars: std::mem::take(&mut *self.peer.vars.lock()),
+            };
+            Ok(Saved::new(resource, packed, resumable, expires_at).document())
+        });
+        let kept = match document {
+            Err(saving) => return saving,
+            // Queued before the session leaves the directory: who waits for that closes the store behind it.
+            Ok(Ok(document)) => {
+                delivery.keep_document(&self.peer.jid, SAVED_KIND, document, SAVED_MAX)
+            }
+            Ok(Err(error)) => {
+                tracing::error!(jid = %self.peer.jid, %error, "a session is not saved");
+                return Saving::Impossible;
+            }
+        };
+        delivery.directory().with(&self.peer.jid, |_, state| {
+            state.unbind(self.peer.id);
+        });
+        if let Err(error) = kept.await {
+            tracing::error!(jid = %self.peer.jid, %error, "a session is not saved: its client cannot resume it");
+        }
+        Saving::Done
     }
 
     /// True when somebody has taken it.

@@ -5,9 +5,11 @@
 
 mod counters;
 mod detached;
+mod saved;
 
 pub(super) use counters::h as number;
 pub(super) use detached::keep;
+pub use saved::{RestoreError, SAVED_KIND, restore};
 
 use std::time::Duration;
 

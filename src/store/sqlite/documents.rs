@@ -21,6 +21,17 @@ pub(super) fn get(
         .map_err(sql("read a document"))
 }
 
+/// Gives every document of that kind, and deletes them.
+pub(super) fn take(conn: &Connection, kind: &str) -> Result<Vec<Bytes>, StoreError> {
+    conn.prepare_cached("DELETE FROM documents WHERE kind = ?1 RETURNING data")
+        .and_then(|mut delete| {
+            delete
+                .query_map([kind], |row| Ok(Bytes::from(row.get::<_, Vec<u8>>(0)?)))?
+                .collect()
+        })
+        .map_err(sql("take documents"))
+}
+
 /// Sets each document, or deletes it where there are no data.
 pub(super) fn set(
     conn: &Connection,

@@ -317,6 +317,10 @@ impl Engine for Sqlite {
         self.read(move |conn, _| documents::get(conn, &owner, kind, &name))
     }
 
+    fn document_take(&self, kind: &'static str) -> Answer<Vec<Bytes>> {
+        self.write(0, move |conn| documents::take(conn, kind))
+    }
+
     fn document_set(
         &self,
         owner: String,

@@ -80,3 +80,19 @@ pub(in crate::store) fn documents_are_bounded(open: Open) {
     ));
     store.close().wait().unwrap();
 }
+
+pub(in crate::store) fn documents_are_taken_once(open: Open) {
+    let store = open(options());
+    for name in ["alice@example.org", "bob@example.org"] {
+        let user = jid(name);
+        store.user_create(&user, credentials(1)).wait().unwrap();
+        let kept = vec![document("a", Some("1"))];
+        store.document_set(name, "taken", kept, 10).wait().unwrap();
+        let other = vec![document("a", Some("2"))];
+        store.document_set(name, "note", other, 10).wait().unwrap();
+    }
+    assert_eq!(store.document_take("taken").wait().unwrap(), ["1", "1"]);
+    assert!(store.document_take("taken").wait().unwrap().is_empty());
+    let left = store.document_get("bob@example.org", "note", "a");
+    assert_eq!(left.wait().unwrap().unwrap(), "2");
+}
