@@ -25,7 +25,8 @@ use handover::Handover;
 /// What an entry costs beside its bytes.
 const ITEM_OVERHEAD: usize = 128;
 
-/// Presence may exceed the limit by this factor before the oldest is thrown away: it coalesces per sender.
+/// Presence may exceed the limit by this factor, because it coalesces per sender; what is more is thrown away, or refused where
+/// it tells no state.
 const PRESENCE_SLACK: usize = 2;
 
 /// A stanza for one session.
@@ -219,7 +220,11 @@ impl Outbox {
                 self.set_bytes(&mut state, bytes);
                 return Pushed::Coalesced;
             } else if bytes > self.limit.saturating_mul(PRESENCE_SLACK) {
-                return Pushed::Coalesced;
+                return if tells_state(&item.stanza) {
+                    Pushed::Coalesced
+                } else {
+                    Pushed::Full(item)
+                };
             }
         }
         self.set_bytes(&mut state, bytes.saturating_add(size));
@@ -493,6 +498,12 @@ fn cost(stanza: &Stanza) -> usize {
     stanza.size().saturating_add(ITEM_OVERHEAD)
 }
 
+/// Whether it says no more than how its sender is: the next such presence says all that is still true. Subscriptions, probes
+/// and errors stand each for itself.
+fn tells_state(presence: &Stanza) -> bool {
+    matches!(presence.type_(), "" | "unavailable")
+}
+
 impl State {
     fn new(charge: Charge) -> State {
         State {
@@ -529,8 +540,12 @@ impl State {
         first
     }
 
-    /// Replaces waiting presence of the same sender for the same address (DESIGN §5 Outbox) and says what that had cost.
+    /// Replaces waiting presence of the same sender for the same address (DESIGN §5 Outbox) and says what that had cost. Not
+    /// across a subscription, which the newer presence may follow from.
     fn coalesce(&mut self, item: &Item) -> Option<usize> {
+        if !tells_state(&item.stanza) {
+            return None;
+        }
         let ends = |stanza: &Stanza| (stanza.from().cloned(), stanza.to().cloned());
         let way = ends(&item.stanza);
         let older = self
@@ -538,7 +553,7 @@ impl State {
             .iter_mut()
             .rev()
             .find(|(_, have)| have.kind() == Kind::Presence && ends(have) == way);
-        let (_, older) = older?;
+        let (_, older) = older.filter(|(_, older)| tells_state(older))?;
         let cost = cost(older);
         *older = item.stanza.clone();
         Some(cost)

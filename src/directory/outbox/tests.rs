@@ -94,6 +94,47 @@ fn presence_that_is_replaced_is_counted_as_what_replaced_it() {
     assert!(!outbox.is_crowded());
 }
 
+#[test]
+fn subscriptions_are_neither_replaced_nor_overtaken_nor_thrown_away() {
+    let outbox = Outbox::new(10_000, &Arc::new(Memory::default()));
+    let typed = |kind: &str, status: usize| {
+        let mut item = presence("a@b", status);
+        item.stanza.set_type(kind);
+        item
+    };
+    assert!(matches!(outbox.push(message(9900)), Pushed::At(_)));
+    for kind in ["", "subscribe", "subscribed", "probe", "error"] {
+        assert!(matches!(outbox.push(typed(kind, 10)), Pushed::At(_)));
+        // Presence before it stays before it, and is replaced by none behind it.
+        assert!(matches!(
+            outbox.push(typed("", 20)),
+            Pushed::At(_) | Pushed::Coalesced
+        ));
+        assert!(matches!(
+            outbox.push(typed("unavailable", 30)),
+            Pushed::Coalesced
+        ));
+    }
+    let mut sent = 0;
+    let full = loop {
+        match outbox.push(typed("unsubscribe", 2000)) {
+            Pushed::At(_) => sent += 1,
+            Pushed::Full(item) => break item,
+            Pushed::Coalesced | Pushed::Closed(_) => panic!("swallowed"),
+        }
+        assert!(sent < 10, "there is no end");
+    };
+    assert_eq!(full.stanza.type_(), "unsubscribe", "its sender is told");
+    let mut wanted = vec!["unavailable"];
+    for kind in ["subscribe", "subscribed", "probe", "error"] {
+        wanted.extend([kind, "unavailable"]);
+    }
+    wanted.extend(vec!["unsubscribe"; sent]);
+    let drained = outbox.drain(usize::MAX, Waker::noop()).unwrap();
+    let types: Vec<_> = drained.iter().skip(1).map(|(_, one)| one.type_()).collect();
+    assert_eq!(types, wanted);
+}
+
 const LIMITS: AckLimits = AckLimits {
     stanzas: 4,
     bytes: 100_000,
