@@ -3,7 +3,10 @@
 //! The first line says what the listener grants, in words: `tls` (encrypted from the first byte), `absent` or `offered` (of
 //! STARTTLS, else it is required), `plain`, `sha1`, `sha256` (mechanisms, else all), `register` (also without TLS), `gateways`
 //! (components in clear text, else inside TLS), `alone` (no components). Every other line
-//! is one read, or a part of one if it ends in `+`: one of the words of [`said`], an event out of its order, or bytes as they are.
+//! is one read, or a part of one if it ends in `+`: one of the words of [`Stream::said`], an event out of its order, or bytes as they are.
+
+mod heard;
+mod said;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use stanzad::stanza::{Condition, StanzaError};
 use stanzad::stream::{
     Bounds, Components, Event, Negotiation, NewAccount, Next, NotResumed, Rules, StartTls,
 };
-use stanzad::xml::{COMPONENT_NS, Element, Frame, Framer, Header, Limits, escape_attr};
+use stanzad::xml::{COMPONENT_NS, Element, Frame, Framer, Header, Limits};
 
 use super::proof::{ROUNDS, Transcript, stored};
 
@@ -263,74 +266,6 @@ impl Stream {
         self.users.iter().find(|user| user.jid == *jid)
     }
 
-    /// What a line sends.
-    fn said(&self, line: &[u8]) -> Vec<u8> {
-        let text = String::from_utf8_lossy(line);
-        let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
-        let mut words = rest.split(' ');
-        let mut next = || escaped(words.next().unwrap_or_default());
-        let xml = match word {
-            "open" => format!(
-                "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
-                 xmlns:stream='http://etherx.jabber.org/streams' to='{}' version='1.0'>",
-                next()
-            ),
-            "join" => format!(
-                "<stream:stream xmlns='{COMPONENT_NS}' \
-                 xmlns:stream='http://etherx.jabber.org/streams' to='{}'>",
-                next()
-            ),
-            "prove" => {
-                let id = self.client_header.id.as_deref().unwrap_or_default();
-                let proof = handshake(id, rest.as_bytes());
-                format!("<handshake>{proof}</handshake>")
-            }
-            "starttls" => "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_owned(),
-            "abort" => format!("<abort xmlns='{SASL_NS}'/>"),
-            "auth" => {
-                let (name, message) = rest.split_once(' ').unwrap_or((rest, ""));
-                let data = STANDARD.encode(message);
-                format!(
-                    "<auth xmlns='{SASL_NS}' mechanism='{}'>{data}</auth>",
-                    escaped(name)
-                )
-            }
-            "respond" => {
-                let data = STANDARD.encode(self.filled(rest));
-                format!("<response xmlns='{SASL_NS}'>{data}</response>")
-            }
-            "bind" => format!(
-                "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
-                 <resource>{}</resource></bind></iq>",
-                escaped(rest)
-            ),
-            "register" => {
-                let (name, password, token) = (next(), next(), next());
-                format!(
-                    "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
-                     <password>{password}</password><token>{token}</token></query></iq>"
-                )
-            }
-            "invite" => format!(
-                "<iq type='set' id='i'><preauth xmlns='urn:xmpp:pars:0' token='{}'/></iq>",
-                escaped(rest)
-            ),
-            "close" => "</stream:stream>".to_owned(),
-            _ => return line.to_vec(),
-        };
-        xml.into_bytes()
-    }
-
-    /// `{nonce}` and `{proof}` as who knows the password writes them.
-    fn filled(&self, template: &str) -> Vec<u8> {
-        let Some((mechanism, transcript)) = &self.exchange else {
-            return template.as_bytes().to_vec();
-        };
-        let known = self.claimed.as_ref().and_then(|user| self.find(user));
-        let password = known.map_or("secret", |user| &user.password);
-        transcript.fill(template.as_bytes(), *mechanism, password)
-    }
-
     /// One read, as the driver of a socket takes it.
     fn read(&mut self, mut input: &[u8]) {
         while !self.over {
@@ -532,69 +467,4 @@ impl Stream {
         }
         Ok(())
     }
-
-    /// What the server says: whole frames of a stream, and nothing that was not earned.
-    fn hear(&mut self, out: &[u8]) {
-        let text = String::from_utf8_lossy(out);
-        let mut input = out;
-        loop {
-            match self.client.next(&mut input) {
-                Ok(None) => break,
-                Ok(Some(Frame::Header(header))) => {
-                    let from = header.from.as_deref().unwrap_or_default();
-                    let ours = DOMAINS.iter().any(|(name, _)| *name == from);
-                    assert!(ours || from == GATEWAY.0, "{text}");
-                    assert!(header.id.as_ref().is_some_and(|id| id.len() == 32));
-                    self.client_header = header;
-                }
-                Ok(Some(Frame::Stanza(raw))) => {
-                    let Header { ns, prefixes, .. } = &self.client_header;
-                    match Element::parse(&raw.bytes, ns, prefixes) {
-                        Ok(element) => self.hear_element(&element),
-                        Err(error) => panic!("{error}: {text}"),
-                    }
-                }
-                Ok(Some(Frame::End | Frame::Whitespace)) => {}
-                Err(error) => panic!("{error}: {text}"),
-            }
-        }
-        assert_eq!(self.client.buffered(), 0, "half a frame: {text}");
-    }
-
-    fn hear_element(&mut self, element: &Element) {
-        let data = || STANDARD.decode(element.text().as_ref()).expect("base64");
-        match (element.name(), element.ns()) {
-            ("challenge", SASL_NS) => {
-                let (_, transcript) = self.exchange.as_mut().expect("an exchange");
-                transcript
-                    .challenges
-                    .extend(Some(data()).filter(|data| !data.is_empty()));
-            }
-            ("success", SASL_NS) => {
-                let (mechanism, transcript) = self.exchange.take().expect("an exchange");
-                let user = self.claimed.take().expect("somebody was looked up");
-                let known = self.find(&user).expect("a user");
-                let owed = transcript.proves(mechanism, &known.password);
-                let owed = owed.expect("a session without a proof");
-                assert_eq!(data(), owed.unwrap_or_default(), "the server's signature");
-                let hidden = self.starttls != StartTls::Required && !mechanism.shows_password();
-                assert!(self.encrypted || hidden, "{mechanism:?} in clear text");
-                assert!(self.login.is_none(), "a second login");
-                self.login = Some((user, mechanism));
-            }
-            ("failure", _) => {
-                self.exchange = None;
-                self.failures += 1;
-            }
-            ("iq", _) if element.attr("type") == Some("error") => self.failures += 1,
-            _ => {}
-        }
-        assert!(self.failures <= MAX_FAILURES, "another try");
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = Vec::new();
-    escape_attr(&mut out, text);
-    String::from_utf8_lossy(&out).into_owned()
 }
