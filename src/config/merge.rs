@@ -204,7 +204,10 @@ pub(super) fn named(place: Place, name: Option<Scalar>) -> Result<(String, Strin
             Some(net) => net.to_string(),
             None => return Err(Fault::NetName { name: text }),
         },
-        Naming::Host if text.starts_with('#') => return Err(Fault::DomainName { name: text }),
+        // The prefix and the pattern that a wildcard stands for are names of `Domain` only.
+        Naming::Host if text.starts_with(['#', '*']) => {
+            return Err(Fault::DomainName { name: text });
+        }
         Naming::Domain if is_pattern(&text) => match Pattern::compile(&text) {
             Ok(_) => text.clone(),
             Err((fault, at)) => return Err(Fault::Pattern { fault, at }),

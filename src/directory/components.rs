@@ -66,3 +66,63 @@ impl Directory {
         self.components.lock().values().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::directory::{Item, Pushed};
+    use crate::limit::Memory;
+    use crate::stanza::Stanza;
+
+    fn push(outbox: &Outbox, id: &str) -> Pushed {
+        let mut stanza = Stanza::message(Jid::new("gw.example.org").unwrap());
+        stanza.set_id(Some(id));
+        outbox.push(Item { stanza, row: None })
+    }
+
+    fn attach(directory: &Directory, session: u64) -> (Arc<Outbox>, bool) {
+        let outbox = directory.outbox(100_000);
+        let replaced = directory.attach(Component {
+            jid: Jid::new("gw.example.org").unwrap(),
+            session,
+            outbox: outbox.clone(),
+            about: About::default(),
+        });
+        (outbox, replaced)
+    }
+
+    #[test]
+    fn who_takes_the_place_gets_what_is_older_first() {
+        let directory = Directory::new(Arc::new(Memory::default()));
+        let (older, replaced) = attach(&directory, 1);
+        assert!(!replaced);
+        for id in ["written", "underway"] {
+            assert!(matches!(push(&older, id), Pushed::At(_)));
+            let drained = older.drain(1, Waker::noop()).unwrap();
+            if id == "written" {
+                let _ = older.written(drained[0].0);
+            }
+        }
+        for id in ["waits", "waits too"] {
+            assert!(matches!(push(&older, id), Pushed::At(_)));
+        }
+
+        let (newer, replaced) = attach(&directory, 2);
+        assert!(replaced && older.is_closing());
+        assert!(matches!(push(&older, "late"), Pushed::Closed(_)));
+        let found = directory.component("gw.example.org").unwrap();
+        assert!(matches!(push(&found, "new"), Pushed::At(_)));
+        let drained = newer.drain(usize::MAX, Waker::noop()).unwrap();
+        let ids: Vec<_> = drained.iter().filter_map(|(_, one)| one.id()).collect();
+        assert_eq!(ids, ["underway", "waits", "waits too", "new"]);
+
+        // The end of the older takes nothing from the newer.
+        let jid = Jid::new("gw.example.org").unwrap();
+        directory.detach(&jid, 1);
+        assert!(directory.component("gw.example.org").is_some());
+        directory.detach(&jid, 2);
+        assert!(directory.component("gw.example.org").is_none());
+    }
+}

@@ -68,10 +68,10 @@ fn is_same(before: &Config, now: &Config, jid: &Jid) -> bool {
     }
 }
 
-/// After a reload from `before`: ends the streams of components that have another secret now.
+/// After a reload from `before`: ends the streams of components that have another secret now, beside those that end anyway.
 pub(super) fn revoke(common: &Common, before: &Config) {
     for component in common.directory.components() {
-        if !may_stay(common, before, &component.jid) {
+        if !component.outbox.is_closing() && !may_stay(common, before, &component.jid) {
             tracing::info!(component = %component.jid, "closing a component: its secret has changed");
             component.outbox.close(Closing::Revoked);
         }

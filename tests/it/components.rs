@@ -389,6 +389,36 @@ fn whom_a_user_blocks_at_a_component_finds_nobody() {
 }
 
 #[test]
+fn a_gateway_says_when_something_was_sent_elsewhere() {
+    let server = setup().start();
+    server.users(&["alice"]);
+    let mut gw = gateway(&server);
+    let mut alice = online(&server, "alice");
+    // Rooms name whoever said it, who may be a user of ours: what clients may not claim, a component may.
+    for from in [
+        "from='gw.localhost'",
+        "from='room@gw.localhost'",
+        "from='bob@localhost/x'",
+        "",
+    ] {
+        let delay = format!("<delay xmlns='urn:xmpp:delay' stamp='2020-01-02T03:04:05Z' {from}/>");
+        let old = format!("<x xmlns='jabber:x:delay' stamp='20200102T03:04:05' {from}/>");
+        gw.send(&format!(
+            "<message from='mum@gw.localhost' to='alice@localhost/desk'><body>hi</body>{delay}{old}</message>\
+             <presence from='mum@gw.localhost' to='alice@localhost/desk'>{delay}{old}</presence>"
+        ))
+        .unwrap();
+        for name in ["message", "presence"] {
+            let got = next(&mut alice, name);
+            for (name, ns) in [("delay", "urn:xmpp:delay"), ("x", "jabber:x:delay")] {
+                let child = got.child(name, ns).unwrap_or_else(|| panic!("{got}"));
+                assert!(child.attr("stamp").unwrap().starts_with("2020"), "{got}");
+            }
+        }
+    }
+}
+
+#[test]
 fn scripts_see_what_components_send() {
     let setup =
         setup().config("scriptlet \"scriptlet\" { script \"filter\" { source = \"filter\" } }\n");

@@ -15,6 +15,7 @@ mod bot;
 mod chat;
 mod coming_from;
 mod components;
+mod components_operator;
 mod config;
 mod config_domains;
 mod config_reload;
