@@ -303,13 +303,13 @@ hook("client_message_recv", 100, function(sess, stanza)
     kv.set("gone", "1")
     return xmpp.DONE
   end
-  while said == "wait" and not kv.get("gone") do timer.sleep(0.05) end
+  while said == "wait" and not kv.get("gone") do timer.sleep(0.2) end
 end)
 "#;
 
 pub fn start_gated() -> Server {
     let setup = Setup::new().workers(4).config(
-        "hook_wait = 60\nscriptlet \"scriptlet\" { script \"gate\" { source = \"gate\" } }\n",
+        "hook_wait = 60\nscript_cpu_budget = 1000\nscriptlet \"scriptlet\" { script \"gate\" { source = \"gate\" } }\n",
     );
     std::fs::create_dir_all(setup.scripts()).unwrap();
     std::fs::write(setup.scripts().join("gate.lua"), GATE).unwrap();
