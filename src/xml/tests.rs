@@ -75,6 +75,14 @@ fn a_stream() {
     assert_eq!(after.err(), Some(Error::NotWellFormed(Fault::AfterEnd)));
 }
 
+#[test]
+fn attributes_are_kept_or_dropped() {
+    let mut element = parse("<a b='1' c='2' xml:lang='de'/>").unwrap();
+    element.retain_attrs(|attribute| attribute.value() != "2");
+    let kept: Vec<_> = element.attrs().iter().map(Attribute::name).collect();
+    assert_eq!(kept, ["b", "lang"]);
+}
+
 /// XML 1.0 §2.4: `]]>` may stand anywhere but in text, and brackets before anything else.
 #[test]
 fn brackets() {
