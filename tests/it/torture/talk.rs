@@ -76,7 +76,7 @@ impl User {
         self.asked += 1;
         let id = format!("q.{}.{}", self.session, self.asked);
         let stanza = stanza(&id);
-        self.questions.insert(id, question);
+        self.questions.insert(id, (question, self.world.gone.get()));
         self.send(&stanza).await
     }
 
@@ -121,7 +121,10 @@ impl User {
     async fn finish(&mut self) -> io::Result<()> {
         let acknowledged = match self.link.as_mut().and_then(Link::managed) {
             Some(managed) => {
-                managed.prompt = true;
+                if !std::mem::replace(&mut managed.prompt, true) {
+                    // It has been asked already.
+                    managed.acknowledge().await?;
+                }
                 managed.is_acknowledged()
             }
             None => self.unconfirmed.is_empty(),
@@ -201,18 +204,22 @@ impl User {
             let answer = format!("<iq type='result' to='{to}' id='{id}'/>");
             return Ok(self.send(&answer).await);
         }
-        let Some(question) = self.questions.remove(id) else {
-            let twice = self.answered.contains(id);
-            return if twice {
-                Err(format!("{} is answered twice: {element}", name(self.me)))
-            } else {
-                Ok(Ok(()))
+        let Some((question, gone)) = self.questions.remove(id) else {
+            // One that was on its way while the server stopped may have been refused by what was still there.
+            return match self.answered.get(id) {
+                Some(gone) if *gone == self.world.gone.get() => {
+                    Err(format!("{} is answered twice: {element}", name(self.me)))
+                }
+                Some(_) => {
+                    count(&self.world.figures.answered_again);
+                    Ok(Ok(()))
+                }
+                None => Ok(Ok(())),
             };
         };
-        self.answered.insert(id.to_owned());
+        self.answered.insert(id.to_owned(), gone);
         if element.attr("type") != Some("result") {
-            // A server that is told to end may say that it could not.
-            return if self.is_served() {
+            return if self.is_served() && gone == self.world.gone.get() {
                 Err(format!("{} is refused: {element}", name(self.me)))
             } else {
                 Ok(Ok(()))

@@ -1,6 +1,6 @@
 //! One user: talks, answers, and loses its connection when it is told to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -47,8 +47,9 @@ pub struct User {
     pub(super) session: usize,
     /// What the server had been through when this connection began.
     pub(super) gone: usize,
-    pub(super) questions: BTreeMap<String, Question>,
-    pub(super) answered: BTreeSet<String>,
+    /// Each with how often the server had gone when it was asked.
+    pub(super) questions: BTreeMap<String, (Question, usize)>,
+    pub(super) answered: BTreeMap<String, usize>,
     pub(super) asked: usize,
     /// Without stream management: sent and not acknowledged.
     pub(super) unconfirmed: Vec<Message>,
@@ -73,7 +74,7 @@ impl User {
             session: 0,
             gone: 0,
             questions: BTreeMap::new(),
-            answered: BTreeSet::new(),
+            answered: BTreeMap::new(),
             asked: 0,
             unconfirmed: Vec::new(),
             fenced: false,

@@ -44,6 +44,8 @@ pub struct Figures {
     pub resumed: Cell<usize>,
     pub began_anew: Cell<usize>,
     pub pings: Cell<usize>,
+    /// Questions that had two answers, while the server was stopped between them.
+    pub answered_again: Cell<usize>,
 }
 
 /// The run.
@@ -51,7 +53,7 @@ pub struct World {
     pub users: Vec<Seen>,
     pub ledger: RefCell<Ledger>,
     pub phase: Cell<Phase>,
-    /// How often the server has gone without its sessions.
+    /// How often the server was killed, and forgot its sessions.
     pub life: Cell<usize>,
     /// How often the server went, in whatever way.
     pub gone: Cell<usize>,
