@@ -212,16 +212,30 @@ fn what_is_sent_to_a_component_that_is_away_comes_back() {
     assert_eq!(alice.next_within(QUIET).unwrap(), None);
 }
 
+/// The most bytes that the two ends of a connection hold between them.
+fn socket_buffers() -> usize {
+    let most = |name: &str| {
+        let sizes = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap();
+        let most = sizes.split_ascii_whitespace().next_back().unwrap();
+        most.parse::<usize>().unwrap()
+    };
+    most("tcp_wmem") + most("tcp_rmem")
+}
+
 #[test]
 fn what_a_component_did_not_take_before_it_ended_comes_back() {
+    // More than the sockets hold between the server and one that does not read: whatever was written when the outbox is
+    // full, not all of it can have been.
+    let size = socket_buffers() + (1 << 20);
     let server = setup()
-        .config("component \"gw.localhost\" { outbox_size = 65536 }\n")
+        .config(&format!(
+            "outbox_stall = 3600\ncomponent \"gw.localhost\" {{ outbox_size = {size} }}\n"
+        ))
         .start();
     server.users(&["alice"]);
     let mut alice = online(&server, "alice");
     let gw = gateway(&server);
-    // More than the sockets hold between the server and one that does not read, and than may wait.
-    let text = "x".repeat(50_000);
+    let text = "x".repeat(200_000);
     let mut sent = 0;
     let full = loop {
         alice.say(GATEWAY, &format!("m{sent}"), &text).unwrap();
