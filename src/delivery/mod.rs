@@ -234,7 +234,7 @@ impl Delivery {
     ) -> Result<(Arc<Outbox>, Arc<Told>), BindError> {
         let settings = (self.settings)();
         let outbox = self.directory.outbox(settings.outbox_bytes);
-        let mut bounces = Vec::new();
+        let (mut bounces, mut done) = (Vec::new(), Vec::new());
         let bound = self.directory.with(jid, |account, state| {
             if self.directory.is_closed() {
                 return Err(BindError::Stopping);
@@ -252,7 +252,7 @@ impl Delivery {
             let told = Arc::new(told.unwrap_or_default());
             if let Some(older) = older {
                 older.outbox.close(crate::directory::Closing::Conflict);
-                bounces = self.hand_on(account, state, &older.outbox);
+                (bounces, done) = self.hand_on(account, state, &older.outbox);
             }
             state.bind(Resource {
                 jid: jid.clone(),
@@ -274,6 +274,7 @@ impl Delivery {
         for bounce in bounces {
             self.deliver(bounce);
         }
+        self.delete_rows(jid, done);
         bound
     }
 
@@ -301,13 +302,14 @@ impl Delivery {
     /// the returned stanzas are errors for those who asked it something.
     #[must_use]
     pub fn unbind(self: &Rc<Self>, jid: &Jid, session: u64, outbox: &Arc<Outbox>) -> Vec<Stanza> {
-        let bounces = self.directory.with(jid, |account, state| {
+        let (bounces, done) = self.directory.with(jid, |account, state| {
             let gone = state.unbind(session);
             if gone.is_some_and(|gone| gone.told.is_seen()) && !state.is_seen() {
                 services::left(&self.store, jid, self.clock.wall_ms(), "");
             }
             self.hand_on(account, state, outbox)
         });
+        self.delete_rows(jid, done);
         if let Some(account) = self.directory.find(jid.bare_str()) {
             self.directory.retire(&account);
         }
@@ -315,18 +317,21 @@ impl Delivery {
     }
 
     /// Closes the outbox of a session that has left the directory, and sees to what is in it; gives the errors for those who
-    /// asked it something. The second time there is nothing in it.
+    /// asked it something, and the spool rows of what other sessions have. The second time there is nothing in it.
     fn hand_on(
         self: &Rc<Self>,
         account: &Arc<Account>,
         state: &mut State,
         outbox: &Arc<Outbox>,
-    ) -> Vec<Stanza> {
+    ) -> (Vec<Stanza>, Vec<i64>) {
         let mut messages = Vec::new();
         let mut rows = Vec::new();
         let mut bounces = Vec::new();
+        let mut done = Vec::new();
         for ((at, stanza), row) in outbox.finish() {
             match (row, stanza.kind()) {
+                // The user has it already, or will from another session: twice would be once too often.
+                (row, Kind::Message) if outbox.is_elsewhere(at) => done.extend(row),
                 (Some(row), _) => rows.push(row),
                 (None, Kind::Message) => messages.push((at, stanza)),
                 (None, Kind::Iq) => {
@@ -350,7 +355,7 @@ impl Delivery {
         if work {
             self.start_turn(account, state);
         }
-        bounces
+        (bounces, done)
     }
 
     /// A session's own presence takes effect; `None` for unavailable. The first that makes it reachable fetches what

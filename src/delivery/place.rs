@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::directory::{Item, Outbox, Pushed, Resource, State, Written};
+use crate::directory::{Copies, Item, Outbox, Pushed, Resource, State, Written};
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 
 /// Where a stanza has gone, or has to go.
@@ -150,8 +150,14 @@ fn push(mut targets: Targets, absent: Absent, stanza: Stanza) -> Placed {
     let mut full = false;
     // Nearly always there is one target: it gets the stanza itself, the others copies.
     let last = targets.pop();
+    let several = stanza.kind() == Kind::Message && !targets.is_empty();
+    let copies = several.then(Copies::default);
+    let give = |outbox: &Outbox, stanza: Stanza| match &copies {
+        Some(copies) => outbox.push_copy(item(stanza), copies),
+        None => outbox.push(item(stanza)),
+    };
     for outbox in targets {
-        match outbox.push(item(stanza.clone())) {
+        match give(&outbox, stanza.clone()) {
             Pushed::At(at) => {
                 count = count.saturating_add(1);
                 taken.get_or_insert((outbox, at));
@@ -162,7 +168,7 @@ fn push(mut targets: Targets, absent: Absent, stanza: Stanza) -> Placed {
     }
     let stanza = match last {
         None => Some(stanza),
-        Some(outbox) => match outbox.push(item(stanza)) {
+        Some(outbox) => match give(&outbox, stanza) {
             Pushed::At(at) => {
                 count = count.saturating_add(1);
                 taken.get_or_insert((outbox, at));

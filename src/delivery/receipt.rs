@@ -30,6 +30,16 @@ pub enum Receipt {
     },
     /// Safe when the spool has it too: its recipient was slow to take it.
     Insured(oneshot::Receiver<Outcome>),
+    /// Safe when its recipient's session has taken it: the spool has no room for it. If the session ends, the account turn says
+    /// what becomes of it.
+    Taken {
+        /// The recipient.
+        account: Arc<Account>,
+        /// The outbox that holds it.
+        outbox: Arc<Outbox>,
+        /// Its place there.
+        at: Written,
+    },
     /// Refused: the sender gets this error.
     Refused(StanzaError),
 }

@@ -1,5 +1,6 @@
 mod blocking;
 mod bouncing;
+mod copies;
 mod discarding;
 
 use std::rc::Rc;
@@ -141,7 +142,7 @@ fn message(to: &str, id: usize) -> Stanza {
 
 async fn outcome(receipt: Receipt) -> Result<(), StanzaError> {
     match receipt {
-        Receipt::Ready | Receipt::Written { .. } => Ok(()),
+        Receipt::Ready | Receipt::Written { .. } | Receipt::Taken { .. } => Ok(()),
         Receipt::Stored { outcome, .. } | Receipt::Insured(outcome) => {
             outcome.await.unwrap().map(|_| ())
         }

@@ -38,7 +38,7 @@ struct Batch {
     entries: Vec<Entry>,
     /// Left by an ended session, and for nobody else: their senders hear so.
     bounced: Vec<Entry>,
-    insured: Vec<oneshot::Sender<Outcome>>,
+    insured: Vec<(Arc<Outbox>, oneshot::Sender<Outcome>)>,
 }
 
 struct Entry {
@@ -132,7 +132,7 @@ fn sort(account: &Arc<Account>, mut work: VecDeque<Queued>) -> Step {
             Queued::Release(rows) => state.release(&rows),
             Queued::Insure { outbox, receipt } => {
                 insure(&mut batch, &outbox);
-                batch.insured.push(receipt);
+                batch.insured.push((outbox, receipt));
             }
             Queued::Flush { session } => {
                 state.put_back(work);
@@ -255,7 +255,7 @@ async fn append(delivery: &Rc<Delivery>, account: &Arc<Account>, batch: Batch) {
         }
         Ok(false) => {
             refuse(delivery, entries, Condition::ServiceUnavailable);
-            Ok(())
+            Ok(Vec::new())
         }
         Err(error) => {
             report(account, &error);
@@ -263,8 +263,27 @@ async fn append(delivery: &Rc<Delivery>, account: &Arc<Account>, batch: Batch) {
             Err(condition(&error))
         }
     };
-    for receipt in insured {
-        let _ = receipt.send(result.map(|()| Safe::Now).map_err(StanzaError::new));
+    for (outbox, receipt) in insured {
+        let safe = |refused: &Refused| safe(account, &outbox, refused);
+        // Who asked may have gone.
+        let _ = receipt.send(
+            result
+                .as_ref()
+                .map(safe)
+                .map_err(|it| StanzaError::new(*it)),
+        );
+    }
+}
+
+/// Where messages wait that the spool had no room for.
+type Refused = Vec<(Arc<Outbox>, Written)>;
+
+/// When everything is safe that waited in `outbox`.
+fn safe(account: &Arc<Account>, outbox: &Arc<Outbox>, refused: &Refused) -> Safe {
+    let mut here = refused.iter().filter(|(at, _)| Arc::ptr_eq(at, outbox));
+    match here.next_back() {
+        None => Safe::Now,
+        Some((_, last)) => Safe::Written(account.clone(), outbox.clone(), *last),
     }
 }
 
@@ -285,7 +304,8 @@ async fn append_rows(
     delivery: &Rc<Delivery>,
     account: &Arc<Account>,
     mut entries: Vec<Entry>,
-) -> Result<(), Condition> {
+) -> Result<Refused, Condition> {
+    let mut refused = Refused::new();
     let quota = (delivery.settings)().offline_quota;
     while !entries.is_empty() {
         let rows = entries
@@ -296,12 +316,17 @@ async fn append_rows(
             Ok(ids) => {
                 delivery.counters.spooled.add(ids.len() as u64);
                 note(delivery, account, entries, &ids);
-                return Ok(());
+                return Ok(refused);
             }
             // Nothing of the call was kept: what fits goes again without the rest, which is refused.
             Err(StoreError::Quota { row }) => {
                 let rest = entries.split_off(row.min(entries.len().saturating_sub(1)));
                 tracing::warn!(owner = %account.bare(), refused = rest.len(), "the offline store of this user is full");
+                let waiting = rest.iter().filter_map(|entry| match &entry.origin {
+                    Origin::Waiting(outbox, at) => Some((outbox.clone(), *at)),
+                    Origin::Sender(_) | Origin::Unsent => None,
+                });
+                refused.splice(0..0, waiting);
                 refuse(delivery, rest, Condition::ResourceConstraint);
             }
             Err(error) => {
@@ -311,7 +336,7 @@ async fn append_rows(
             }
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
 /// A spool row of the user `owner` (a bare JID): stamped with when and by whom it was stored (XEP-0203) and with an id that stays the same however often

@@ -17,8 +17,8 @@ pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, 
 pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
 pub use components::Component;
 pub use outbox::{
-    AckLimits, AckTooHigh, Acked, Closing, Drained, Insured, Item, Numbered, Outbox, Packed,
-    Progress, Pushed, Resumable, Unacked, Wish, Written,
+    AckLimits, AckTooHigh, Acked, Closing, Copies, Drained, Insured, Item, Numbered, Outbox,
+    Packed, Progress, Pushed, Resumable, Unacked, Wish, Written,
 };
 pub use told::{DIRECTED_MAX, Told, Turned};
 

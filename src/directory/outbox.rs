@@ -5,6 +5,7 @@
 //! leaves goes on to another.
 
 mod acks;
+mod copies;
 mod handover;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +16,7 @@ use std::task::Waker;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use acks::{AckLimits, AckTooHigh, Acked, Unacked};
+pub use copies::Copies;
 pub use handover::{Packed, Resumable, Wish};
 
 use crate::limit::{Charge, Memory};
@@ -128,6 +130,8 @@ struct State {
     charge: Charge,
     /// Spool rows of stanzas that are not safe yet, by place.
     rows: BTreeMap<u64, i64>,
+    /// Messages that went to other sessions too, by place.
+    copies: BTreeMap<u64, Copies>,
     pushed: u64,
     waker: Option<Waker>,
     waiters: Vec<(u64, Waker)>,
@@ -195,6 +199,15 @@ impl Outbox {
 
     /// Adds a stanza and wakes the session if it slept. Nobody waits here.
     pub fn push(&self, item: Item) -> Pushed {
+        self.push_one(item, None)
+    }
+
+    /// Like [`Outbox::push`], for a stanza that goes to several sessions.
+    pub fn push_copy(&self, item: Item, copies: &Copies) -> Pushed {
+        self.push_one(item, Some(copies))
+    }
+
+    fn push_one(&self, item: Item, copies: Option<&Copies>) -> Pushed {
         let size = cost(&item.stanza);
         let mut state = self.state.lock();
         if state.closed {
@@ -232,6 +245,9 @@ impl Outbox {
         let at = Written(state.pushed);
         if let Some(row) = item.row {
             state.rows.insert(at.0, row);
+        }
+        if let Some(copies) = copies {
+            state.copies.insert(at.0, copies.held());
         }
         state.queue.push_back((at, item.stanza));
         let waker = state.waker.take();
@@ -324,6 +340,11 @@ impl Outbox {
             let done = std::mem::replace(&mut state.rows, later);
             done.into_values().collect()
         };
+        if !state.copies.is_empty() {
+            let later = state.copies.split_off(&upto.saturating_add(1));
+            let done = std::mem::replace(&mut state.copies, later);
+            done.into_values().for_each(Copies::arrived);
+        }
         if !state.waiters.is_empty() {
             let (due, rest) = std::mem::take(&mut state.waiters)
                 .into_iter()
@@ -473,6 +494,13 @@ impl Outbox {
             .collect()
     }
 
+    /// After the end: whether the stanza at `at` went to other sessions too, and one of them has it or will.
+    #[must_use]
+    pub fn is_elsewhere(&self, at: Written) -> bool {
+        let copies = self.state.lock().copies.remove(&at.0);
+        copies.is_some_and(Copies::left)
+    }
+
     /// Whether messages have gone to the spool because this outbox was full; cleared by the flush that fetches them.
     #[must_use]
     pub fn overflowed(&self) -> bool {
@@ -514,6 +542,7 @@ impl State {
             drained: 0,
             charge,
             rows: BTreeMap::new(),
+            copies: BTreeMap::new(),
             pushed: 0,
             waker: None,
             waiters: Vec::new(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::delivery::{Delivery, Receipt};
-use crate::directory::{Progress, Safe};
+use crate::directory::{Account, Outbox, Progress, Safe};
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 
 /// How long an answer waits for a recipient to take a message before the message goes to the spool.
@@ -238,6 +238,14 @@ enum Look {
     Failed,
 }
 
+/// Asks the recipient's account turn to see to what waits in `outbox`.
+fn insured(delivery: &Rc<Delivery>, account: &Arc<Account>, outbox: &Arc<Outbox>) -> Look {
+    match delivery.insure(account, outbox) {
+        Some(outcome) => Look::Changed(Receipt::Insured(outcome)),
+        None => Look::Ready,
+    }
+}
+
 fn look(receipt: &mut Receipt, cx: &mut Context<'_>, delivery: &Rc<Delivery>, due: bool) -> Look {
     match receipt {
         Receipt::Ready | Receipt::Refused(_) => Look::Ready,
@@ -250,15 +258,29 @@ fn look(receipt: &mut Receipt, cx: &mut Context<'_>, delivery: &Rc<Delivery>, du
             Progress::Waits if !due => Look::Waits,
             // The account's turn knows: it stores what still waits, and what a session left behind it stored before. Nobody
             // stores anything for a component.
-            Progress::Waits | Progress::Ended => account
-                .as_ref()
-                .and_then(|account| delivery.insure(account, outbox))
-                .map_or(Look::Ready, |outcome| {
-                    Look::Changed(Receipt::Insured(outcome))
-                }),
+            Progress::Waits | Progress::Ended => match account {
+                Some(account) => insured(delivery, account, outbox),
+                None => Look::Ready,
+            },
+        },
+        Receipt::Taken {
+            account,
+            outbox,
+            at,
+        } => match outbox.poll_safe(*at, cx.waker()) {
+            Progress::Safe => Look::Ready,
+            Progress::Waits => Look::Waits,
+            Progress::Ended => insured(delivery, account, outbox),
         },
         Receipt::Insured(outcome) => match Pin::new(outcome).poll(cx) {
             Poll::Pending => Look::Waits,
+            Poll::Ready(Ok(Ok(Safe::Written(account, outbox, at)))) => {
+                Look::Changed(Receipt::Taken {
+                    account,
+                    outbox,
+                    at,
+                })
+            }
             Poll::Ready(Ok(Ok(_))) => Look::Ready,
             Poll::Ready(Ok(Err(_)) | Err(_)) => Look::Failed,
         },

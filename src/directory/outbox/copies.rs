@@ -1,0 +1,54 @@
+//! One message in the outboxes of several sessions: who ends without it need not pass it on while another has it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// The copies of one message.
+#[derive(Clone, Debug, Default)]
+pub struct Copies(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    arrived: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+impl Copies {
+    /// One more session has it in its outbox.
+    pub(super) fn held(&self) -> Copies {
+        self.0.waiting.fetch_add(1, Ordering::AcqRel);
+        self.clone()
+    }
+
+    /// A copy is safe.
+    pub(super) fn arrived(self) {
+        self.0.arrived.store(true, Ordering::Release);
+    }
+
+    /// A session has ended with its copy. Whether another has one that is safe, or will be: of the last ones that end at
+    /// the same time, one hears no.
+    pub(super) fn left(self) -> bool {
+        let last = self.0.waiting.fetch_sub(1, Ordering::AcqRel) <= 1;
+        self.0.arrived.load(Ordering::Acquire) || !last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_that_ends_without_it_passes_a_message_on() {
+        let copies = Copies::default();
+        let (one, two) = (copies.held(), copies.held());
+        assert!(one.left() && !two.left());
+    }
+
+    #[test]
+    fn nobody_passes_on_what_has_arrived() {
+        let copies = Copies::default();
+        let (one, two) = (copies.held(), copies.held());
+        one.arrived();
+        assert!(two.left());
+    }
+}
