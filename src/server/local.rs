@@ -132,6 +132,16 @@ impl Local {
         }
     }
 
+    /// Fetches for restored sessions what was stored after they had been saved.
+    pub(super) fn catch_up_restored(&self) {
+        let delivery = self.delivery();
+        for entry in delivery.directory().entries() {
+            if entry.detached && entry.priority >= Some(0) {
+                delivery.catch_up(&entry.jid, entry.session);
+            }
+        }
+    }
+
     /// Where this worker's own stanzas are queued.
     pub(super) fn queue(&self) -> &Rc<SendQueue> {
         &self.shared.queue

@@ -327,6 +327,15 @@ async fn restore_sessions(common: &Arc<Common>, workers: &Workers) -> Result<(),
         // A worker that has ended has nothing to restore.
         let _ = is_done.await;
     }
+    // When all carry what they had: what came for them later is in the spool, and goes before anything new.
+    if let Some(worker) = workers.iter().next() {
+        let (done, is_done) = oneshot::channel();
+        worker.run(move |local| {
+            local.catch_up_restored();
+            let _ = done.send(());
+        });
+        let _ = is_done.await;
+    }
     if count > 0 {
         tracing::info!(sessions = count, "sessions wait for their clients again");
     }

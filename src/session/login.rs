@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::sm::{keep, number};
 use super::{Registered, Shared, withdraw};
 use crate::accounts::{AccountError, Accounts, Terms};
 use crate::config::{Component, Config};
 use crate::delivery::{BindError, Delivery};
-use crate::directory::About;
+use crate::directory::{About, Resumable};
 use crate::hook::PeerKind;
 use crate::jid::Jid;
 use crate::net::Clock;
@@ -270,11 +272,16 @@ impl Login {
         };
         let outbox = registered.outbox.clone();
         outbox.could_ack(h)?;
-        let given = outbox.ask_handover().ok_or(NotResumed::Gone)?;
-        let given = tokio::time::timeout(HANDOVER_TIME, given).await;
+        let mut asked = Asked {
+            given: outbox.ask_handover().ok_or(NotResumed::Gone)?,
+            registered: &registered,
+            shared: &self.parts.shared,
+        };
+        let given = tokio::time::timeout(HANDOVER_TIME, &mut asked.given).await;
         let Ok(Ok(resumable)) = given else {
             return Err(NotResumed::Gone);
         };
+        drop(asked);
         let acked = match outbox.resume(h) {
             Ok(acked) => acked,
             Err(error) => {
@@ -350,6 +357,22 @@ impl Login {
             resumed: None,
         });
         Ok(jid)
+    }
+}
+
+/// A session that was asked for. What is given when nobody waits for it any more is kept, and can be asked for again.
+struct Asked<'a> {
+    given: oneshot::Receiver<Resumable>,
+    registered: &'a Registered,
+    shared: &'a Rc<Shared>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.given.close();
+        if let Ok(resumable) = self.given.try_recv() {
+            keep(self.shared.clone(), self.registered, resumable, None);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use stanzad::store::spool::{Owner, Quota, SpoolRow};
+use stanzad::store::{Store, StoreOptions};
 use stanzad::xml::Element;
 
 use crate::harness::{Client, Login, PATIENCE, Server, Setup};
@@ -529,4 +531,37 @@ fn who_does_not_come_back_after_a_restart_gets_its_messages_once() {
     assert!(sessions(&server, "juliet@localhost").is_empty());
     let juliet = Client::online(&Login::direct(server.direct(), "juliet")).unwrap();
     assert!(juliet.kept.is_empty(), "{:?}", juliet.kept);
+}
+
+#[test]
+fn what_was_stored_after_a_session_was_saved_comes_before_anything_new() {
+    let mut server = start("");
+    let (juliet, hers) = resumable(&server, "juliet");
+    let mut romeo = managed(&server, "romeo");
+    drop(juliet);
+    wait_for(&server, "juliet@localhost", Some("detached"));
+    say(&mut romeo, &["1"]);
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.wait().code, Some(0));
+    // As when another session has said something between hers being saved and its own end.
+    let late = format!("<message from='romeo@localhost/r' to='{TO}' type='chat' id='2'/>");
+    let row = SpoolRow {
+        owner: Owner::parse("juliet@localhost").unwrap(),
+        stanza: late.into(),
+        from: None,
+        stored_at: 0,
+        expires_at: None,
+    };
+    let quota = Quota {
+        rows: 100,
+        bytes: 1 << 20,
+    };
+    let store = Store::open(&server.setup().data(), StoreOptions::new(|| 0)).unwrap();
+    store.spool_append(vec![row], quota).wait().unwrap();
+    store.close().wait().unwrap();
+    server.restart();
+    let mut romeo = managed(&server, "romeo");
+    say(&mut romeo, &["3"]);
+    let (mut juliet, _) = resumed(&server, "juliet", &hers, 0);
+    messages(&mut juliet, &["1", "2", "3"]);
 }
