@@ -261,7 +261,7 @@ pub struct SessionRow {
     pub age_seconds: u64,
     /// Bytes that wait to be written to it.
     pub waiting_bytes: usize,
-    /// `connected`, or `detached`: its connection is lost, and it waits for its client to resume it.
+    /// `live`, or `detached`: its connection is lost, and it waits for its client to resume it.
     pub state: &'static str,
 }
 

@@ -46,11 +46,7 @@ fn row(entry: Entry, now_ms: u64, wall_ms: i64) -> SessionRow {
         since: format_time(since),
         age_seconds: age_ms / 1000,
         waiting_bytes: entry.outbox_bytes,
-        state: if entry.detached {
-            "detached"
-        } else {
-            "connected"
-        },
+        state: if entry.detached { "detached" } else { "live" },
     }
 }
 

@@ -115,7 +115,7 @@ fn a_lost_connection_is_resumed_on_another_worker_and_nothing_is_lost_or_doubled
     juliet.say("romeo@localhost", "j1", "hers").unwrap();
     assert_eq!(handled(&mut juliet), 1);
     messages(&mut romeo, &["j1"]);
-    let before = wait_for(&server, "juliet@localhost", Some("connected")).unwrap();
+    let before = wait_for(&server, "juliet@localhost", Some("live")).unwrap();
     drop(juliet);
     wait_for(&server, "juliet@localhost", Some("detached"));
     say(&mut romeo, &["3"]);
@@ -125,7 +125,7 @@ fn a_lost_connection_is_resumed_on_another_worker_and_nothing_is_lost_or_doubled
     assert_eq!((told.name(), h(&told)), ("resumed", 1));
     let came = messages(&mut juliet, &["2", "3"]);
     assert_eq!(came[0].attr("to"), Some(TO));
-    let after = wait_for(&server, "juliet@localhost", Some("connected")).unwrap();
+    let after = wait_for(&server, "juliet@localhost", Some("live")).unwrap();
     assert_ne!(before["worker"], after["worker"]);
     assert_eq!(before["id"], after["id"], "it is the same session");
     assert_eq!(after["priority"], 0, "and as available as it was");
@@ -236,7 +236,7 @@ fn t33_a_session_is_resumed_by_its_user_alone_and_by_one_at_a_time() {
         }
     }
     assert!(!have.is_empty());
-    let row = wait_for(&server, "juliet@localhost", Some("connected")).unwrap();
+    let row = wait_for(&server, "juliet@localhost", Some("live")).unwrap();
     let mut romeo = managed(&server, "romeo");
     say(&mut romeo, &["1"]);
     let got = have.iter_mut().filter_map(|client| client.message().ok());
@@ -329,7 +329,7 @@ fn t34_a_user_leaves_few_sessions_behind() {
         let until = Instant::now() + PATIENCE;
         while sessions(&server, "juliet@localhost")
             .iter()
-            .any(|row| row["state"] == "connected")
+            .any(|row| row["state"] == "live")
         {
             assert!(Instant::now() < until, "r{n} is still there");
             std::thread::sleep(Duration::from_millis(10));
@@ -497,7 +497,7 @@ fn sessions_are_resumed_after_the_server_was_restarted() {
         assert!(message.child("delay", "urn:xmpp:delay").is_none());
     }
     ack(&mut juliet, 4);
-    let row = wait_for(&server, "juliet@localhost", Some("connected")).unwrap();
+    let row = wait_for(&server, "juliet@localhost", Some("live")).unwrap();
     assert_eq!(row["priority"], 0);
     // She goes now, and he hears it: the presence that she had directed to him was not forgotten.
     juliet.close().unwrap();
