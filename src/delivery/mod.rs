@@ -331,7 +331,7 @@ impl Delivery {
         for ((at, stanza), row) in outbox.finish() {
             match (row, stanza.kind()) {
                 // The user has it already, or will from another session: twice would be once too often.
-                (row, Kind::Message) if outbox.is_elsewhere(at) => done.extend(row),
+                (row, Kind::Message) if outbox.give_up_copy(at) => done.extend(row),
                 (Some(row), _) => rows.push(row),
                 (None, Kind::Message) => messages.push((at, stanza)),
                 (None, Kind::Iq) => {

@@ -152,12 +152,12 @@ fn push(mut targets: Targets, absent: Absent, stanza: Stanza) -> Placed {
     let last = targets.pop();
     let several = stanza.kind() == Kind::Message && !targets.is_empty();
     let copies = several.then(Copies::default);
-    let give = |outbox: &Outbox, stanza: Stanza| match &copies {
+    let put = |outbox: &Outbox, stanza: Stanza| match &copies {
         Some(copies) => outbox.push_copy(item(stanza), copies),
         None => outbox.push(item(stanza)),
     };
     for outbox in targets {
-        match give(&outbox, stanza.clone()) {
+        match put(&outbox, stanza.clone()) {
             Pushed::At(at) => {
                 count = count.saturating_add(1);
                 taken.get_or_insert((outbox, at));
@@ -168,7 +168,7 @@ fn push(mut targets: Targets, absent: Absent, stanza: Stanza) -> Placed {
     }
     let stanza = match last {
         None => Some(stanza),
-        Some(outbox) => match give(&outbox, stanza) {
+        Some(outbox) => match put(&outbox, stanza) {
             Pushed::At(at) => {
                 count = count.saturating_add(1);
                 taken.get_or_insert((outbox, at));

@@ -12,7 +12,7 @@ use crate::stanza::{Stanza, StanzaError};
 pub enum Receipt {
     /// Safe, or nothing that needs to be.
     Ready,
-    /// Safe when its recipient's session has written it; who cannot wait for that asks [`super::Delivery::insure`].
+    /// Safe when its recipient's session has written it or, where the peer acknowledges, it is acknowledged; who cannot wait asks [`super::Delivery::insure`].
     Written {
         /// The recipient; `None`: a component, for which nothing is kept. If it ends, the sender gets an error.
         account: Option<Arc<Account>>,

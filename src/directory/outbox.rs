@@ -494,9 +494,10 @@ impl Outbox {
             .collect()
     }
 
-    /// After the end: whether the stanza at `at` went to other sessions too, and one of them has it or will.
+    /// After the end, once for each: gives up the stanza at `at`. Whether it went to other sessions too, and one of them has it
+    /// or will.
     #[must_use]
-    pub fn is_elsewhere(&self, at: Written) -> bool {
+    pub fn give_up_copy(&self, at: Written) -> bool {
         let copies = self.state.lock().copies.remove(&at.0);
         copies.is_some_and(Copies::left)
     }

@@ -1,4 +1,4 @@
-//! One authenticated peer: read loop, outbox, receipts, closing.
+//! One authenticated peer: read loop, outbox, receipts, stream management, closing.
 //!
 //! A session is one future on its worker, polled by hand, so that an idle one is small: it holds no buffer and no frame
 //! of an async function. Each turn it goes on with a waiting hook, releases answers whose receipts are ready, reads and

@@ -146,6 +146,7 @@ fn what_expires_while_the_server_is_down_goes_back_at_its_start() {
     let alice = keep(&server, &["one"]);
     server.kill();
     drop(alice);
+    // Its second passes, and nobody is there who could tell.
     std::thread::sleep(Duration::from_millis(1_100));
     fs::write(&times, "offline_expiration = 3600\n").unwrap();
     server.restart();

@@ -2,14 +2,20 @@
 
 use super::*;
 
+/// Two sessions of one priority, which were both given message 1.
+async fn both_told(stage: &Stage) -> (Client, Client) {
+    let (desk, phone) = (stage.bind("desk", 1), stage.bind("phone", 2));
+    stage.available(&desk);
+    stage.available(&phone);
+    stage.settled().await;
+    outcome(stage.say("juliet@localhost", 1)).await.unwrap();
+    (desk, phone)
+}
+
 #[test]
 fn a_session_that_ends_passes_on_nothing_that_another_has() {
     play(1 << 20, |stage| async move {
-        let (desk, phone) = (stage.bind("desk", 1), stage.bind("phone", 2));
-        stage.available(&desk);
-        stage.available(&phone);
-        stage.settled().await;
-        outcome(stage.say("juliet@localhost", 1)).await.unwrap();
+        let (desk, phone) = both_told(&stage).await;
         assert_eq!(desk.reads(&stage), vec![1]);
         stage.leave(&phone);
         stage.settled().await;
@@ -20,11 +26,7 @@ fn a_session_that_ends_passes_on_nothing_that_another_has() {
 #[test]
 fn what_nobody_of_several_has_is_kept_once() {
     play(1 << 20, |stage| async move {
-        let (desk, phone) = (stage.bind("desk", 1), stage.bind("phone", 2));
-        stage.available(&desk);
-        stage.available(&phone);
-        stage.settled().await;
-        outcome(stage.say("juliet@localhost", 1)).await.unwrap();
+        let (desk, phone) = both_told(&stage).await;
         stage.leave(&phone);
         stage.settled().await;
         assert_eq!(stage.kept().await, 0, "the desk has it");
@@ -41,11 +43,7 @@ fn what_nobody_of_several_has_is_kept_once() {
 #[test]
 fn a_copy_in_the_spool_goes_when_another_session_has_the_message() {
     play(1 << 20, |stage| async move {
-        let (desk, phone) = (stage.bind("desk", 1), stage.bind("phone", 2));
-        stage.available(&desk);
-        stage.available(&phone);
-        stage.settled().await;
-        outcome(stage.say("juliet@localhost", 1)).await.unwrap();
+        let (desk, phone) = both_told(&stage).await;
         let account = stage.delivery.directory().find("juliet@localhost").unwrap();
         let insured = stage.delivery.insure(&account, &phone.outbox).unwrap();
         assert!(matches!(insured.await.unwrap(), Ok(Safe::Now)));

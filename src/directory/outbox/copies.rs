@@ -25,8 +25,8 @@ impl Copies {
         self.0.arrived.store(true, Ordering::Release);
     }
 
-    /// A session has ended with its copy. Whether another has one that is safe, or will be: of the last ones that end at
-    /// the same time, one hears no.
+    /// A session has ended with its copy. Whether another has one that is safe, or will be: of those that end without, the
+    /// last hears no.
     pub(super) fn left(self) -> bool {
         let last = self.0.waiting.fetch_sub(1, Ordering::AcqRel) <= 1;
         self.0.arrived.load(Ordering::Acquire) || !last
