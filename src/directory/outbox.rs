@@ -202,11 +202,6 @@ impl Outbox {
         self.push_one(item, None)
     }
 
-    /// Like [`Outbox::push`], for a stanza that goes to several sessions.
-    pub fn push_copy(&self, item: Item, copies: &Copies) -> Pushed {
-        self.push_one(item, Some(copies))
-    }
-
     fn push_one(&self, item: Item, copies: Option<&Copies>) -> Pushed {
         let size = cost(&item.stanza);
         let mut state = self.state.lock();
@@ -492,14 +487,6 @@ impl Outbox {
                 ((at, stanza), row)
             })
             .collect()
-    }
-
-    /// After the end, once for each: gives up the stanza at `at`. Whether it went to other sessions too, and one of them has it
-    /// or will.
-    #[must_use]
-    pub fn give_up_copy(&self, at: Written) -> bool {
-        let copies = self.state.lock().copies.remove(&at.0);
-        copies.is_some_and(Copies::left)
     }
 
     /// Whether messages have gone to the spool because this outbox was full; cleared by the flush that fetches them.

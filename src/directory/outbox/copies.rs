@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::{Item, Outbox, Pushed, Written};
+
 /// The copies of one message.
 #[derive(Clone, Debug, Default)]
 pub struct Copies(Arc<State>);
@@ -30,6 +32,21 @@ impl Copies {
     pub(super) fn left(self) -> bool {
         let last = self.0.waiting.fetch_sub(1, Ordering::AcqRel) <= 1;
         self.0.arrived.load(Ordering::Acquire) || !last
+    }
+}
+
+impl Outbox {
+    /// Like [`Outbox::push`], for a stanza that goes to several sessions.
+    pub fn push_copy(&self, item: Item, copies: &Copies) -> Pushed {
+        self.push_one(item, Some(copies))
+    }
+
+    /// After the end, once for each: gives up the stanza at `at`. Whether it went to other sessions too, and one of them has it
+    /// or will.
+    #[must_use]
+    pub fn give_up_copy(&self, at: Written) -> bool {
+        let copies = self.state.lock().copies.remove(&at.0);
+        copies.is_some_and(Copies::left)
     }
 }
 
