@@ -1,5 +1,6 @@
 //! What lives on one worker's thread: its router, its scripts, its sessions.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -98,6 +99,7 @@ impl Local {
             stanzas_per_turn: now.limits().max_stanzas_per_turn,
             outbox_stall: now.limits().outbox_stall,
             sm: Box::new(move || sm_rules(&config())),
+            unknown_salts: OnceCell::new(),
         });
         Local {
             common,

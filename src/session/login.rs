@@ -101,17 +101,15 @@ impl Authenticate for Login {
 
     fn unknown<'a>(&'a self, user: &'a Jid) -> LocalFuture<'a, Result<Unknown, AuthFailure>> {
         Box::pin(async move {
-            let secret = self
-                .parts
-                .store
-                .secret(SALT_SECRET)
-                .await
-                .map_err(AuthFailure::new)?;
-            Ok(Unknown::new(
-                &secret,
-                user.bare_str(),
-                self.rules.iterations,
-            ))
+            let kept = &self.parts.shared.unknown_salts;
+            let secret = if let Some(secret) = kept.get() {
+                secret
+            } else {
+                let asked = self.parts.store.secret(SALT_SECRET).await;
+                let asked = asked.map_err(AuthFailure::new)?;
+                kept.get_or_init(|| asked)
+            };
+            Ok(Unknown::new(secret, user.bare_str(), self.rules.iterations))
         })
     }
 

@@ -17,6 +17,7 @@ pub use headers::Headers;
 pub use login::{Login, LoginParts, LoginRules};
 pub use sm::{RestoreError, SAVED_KIND, SmRules, restore};
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -68,6 +69,8 @@ pub struct Shared {
     pub outbox_stall: Duration,
     /// What the configuration says of stream management now.
     pub sm: Box<dyn Fn() -> SmRules>,
+    /// What the salts of users who do not exist are made of, once a login has asked the store: it never changes.
+    pub unknown_salts: OnceCell<[u8; 32]>,
 }
 
 /// A session's registration in the directory.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{StoreError, sql};
@@ -49,6 +50,9 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     conn.busy_timeout(BUSY_TIMEOUT)
         .map_err(sql("open the database"))?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Else a statement whose plan might profit from another is parsed and planned again whenever another value is bound.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(sql("open the database"))?;
     Ok(conn)
 }
 
@@ -76,4 +80,28 @@ fn step(conn: &mut Connection, script: &str, version: u32) -> rusqlite::Result<(
     tx.execute_batch(script)?;
     tx.pragma_update(None, "user_version", version)?;
     tx.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("stanzad.db");
+        std::fs::write(&path, "").unwrap();
+        drop(open_writer(&path).unwrap());
+        let reader = open_reader(&path).unwrap();
+        let query = "SELECT jid FROM blocks WHERE owner = ?1 ORDER BY jid";
+        for owner in ["juliet@example.org", "romeo@example.org"] {
+            let mut select = reader.prepare_cached(query).unwrap();
+            assert!(!select.exists([owner]).unwrap());
+        }
+        let select = reader.prepare_cached(query).unwrap();
+        assert_eq!(select.get_status(StatementStatus::RePrepare), 0);
+    }
 }
