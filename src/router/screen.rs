@@ -158,8 +158,8 @@ fn check_roster(iq: &Stanza, serves: &dyn Fn(&str) -> bool) -> Result<(), Stanza
     if own || to.local().is_none() || !serves(to.domain()) {
         return Ok(());
     }
-    match iq.payload_ns() {
-        Ok(Some(ns)) if ns == ROSTER_NS => Err(StanzaError::new(if to.is_full() {
+    match iq.payload_start() {
+        Ok(Some(payload)) if payload.ns() == ROSTER_NS => Err(StanzaError::new(if to.is_full() {
             Condition::ServiceUnavailable
         } else {
             Condition::Forbidden

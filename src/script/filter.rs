@@ -118,9 +118,9 @@ impl Filter {
                 .body
                 .is_none_or(|wanted| stanza.has_body().map_or(true, |has| has == wanted))
             && self.payload.as_deref().is_none_or(|wanted| {
-                stanza
-                    .payload_ns()
-                    .map_or(true, |ns| ns.is_some_and(|ns| ns == wanted))
+                stanza.payload_start().map_or(true, |payload| {
+                    payload.is_some_and(|payload| payload.ns() == wanted)
+                })
             })
     }
 

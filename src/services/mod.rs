@@ -36,7 +36,7 @@ use crate::hook::{Band, Bus, Outbox, Peer, Point};
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::roster::Rosters;
-use crate::stanza::{Condition, StanzaError};
+use crate::stanza::{Condition, PayloadStart, StanzaError};
 use crate::store::{Store, StoreError};
 use crate::xml::Element;
 use native::Native;
@@ -94,7 +94,7 @@ trait Service {
     fn features(&self) -> &'static [&'static str];
 
     /// Whether `payload` in a request of that type, to that target, is its business.
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool;
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool;
 
     /// What is answered of an account that does not exist, and so to those whom its owner blocks.
     fn nobody(&self) -> Condition {
@@ -111,8 +111,15 @@ trait Service {
         false
     }
 
-    /// Answers, now or later.
-    fn answer(&self, request: &Request<'_>) -> Answer;
+    /// The answer of a service that has one for all that it takes: they are not read any further, and pings cost no tree.
+    fn always(&self) -> Option<Outcome> {
+        None
+    }
+
+    /// Answers, now or later. Asked where there is no answer for all: a service has the one or the other.
+    fn answer(&self, _request: &Request<'_>) -> Answer {
+        Answer::refuse(self.nobody())
+    }
 }
 
 /// A request that a service has taken.

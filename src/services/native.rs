@@ -52,12 +52,16 @@ impl Native {
     fn answer(&self, event: &Event) -> Option<Answer> {
         let stanza = event.stanza.as_ref()?;
         let target = self.target(event, stanza)?;
-        let payload = stanza.payload()?;
         let kind = stanza.type_();
-        let from = stanza.from().unwrap_or(&event.peer.jid);
-        if !self.service.takes(kind, payload, target) {
+        let start = stanza.payload_start().ok()??;
+        if !self.service.takes(kind, &start, target) {
             return None;
         }
+        if let Some(outcome) = self.service.always() {
+            return Some(Answer::Now(outcome));
+        }
+        let payload = stanza.payload()?;
+        let from = stanza.from().unwrap_or(&event.peer.jid);
         let answer = self.service.answer(&Request {
             kind,
             payload,

@@ -1,7 +1,7 @@
 //! RFC 3921 §3: the session request of old clients, which RFC 6121 turned into a no-op.
 
-use super::{Answer, Request, Service, Target};
-use crate::xml::Element;
+use super::{Outcome, Service, Target};
+use crate::stanza::PayloadStart;
 
 const NS: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
@@ -16,11 +16,11 @@ impl Service for Session {
         &[]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         !matches!(target, Target::Account(_)) && kind == "set" && payload.is("session", NS)
     }
 
-    fn answer(&self, _request: &Request<'_>) -> Answer {
-        Answer::Now(Ok(None))
+    fn always(&self) -> Option<Outcome> {
+        Some(Ok(None))
     }
 }

@@ -11,7 +11,7 @@ use crate::directory::Directory;
 use crate::jid::Jid;
 use crate::net::Clock;
 use crate::roster::{RosterError, Rosters};
-use crate::stanza::{Condition, StanzaError};
+use crate::stanza::{Condition, PayloadStart, StanzaError};
 use crate::store::Store;
 use crate::xml::Element;
 
@@ -135,7 +135,7 @@ impl Service for Last {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, _target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, _target: Target<'_>) -> bool {
         kind == "get" && payload.is("query", NS)
     }
 

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::form::Form;
 use crate::jid::Jid;
-use crate::stanza::Condition;
+use crate::stanza::{Condition, PayloadStart};
 use crate::xml::Element;
 
 pub(super) const INFO: &str = "http://jabber.org/protocol/disco#info";
@@ -154,7 +154,7 @@ impl Service for Disco {
         FEATURES
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         let ours = !matches!(target, Target::Account(_));
         kind == "get" && (payload.is("query", ITEMS) || (ours && payload.is("query", INFO)))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Answer, Request, Service, Target, from_document, not_stored, to_document};
 use crate::config::Config;
-use crate::stanza::{Condition, StanzaError};
+use crate::stanza::{Condition, PayloadStart, StanzaError};
 use crate::store::Store;
 use crate::xml::Element;
 
@@ -58,7 +58,7 @@ impl Service for Vcard {
         &[NS]
     }
 
-    fn takes(&self, _kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, _kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         !matches!(target, Target::Server(_)) && payload.is("vCard", NS)
     }
 

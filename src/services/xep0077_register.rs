@@ -10,7 +10,7 @@ use crate::accounts::{AccountError, Accounts};
 use crate::config::Config;
 use crate::hook::{Outbox, Peer};
 use crate::sasl::Secret;
-use crate::stanza::{Condition, StanzaError};
+use crate::stanza::{Condition, PayloadStart, StanzaError};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
@@ -101,7 +101,7 @@ impl Service for Register {
         &[NS]
     }
 
-    fn takes(&self, _kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, _kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         !matches!(target, Target::Account(_)) && payload.is("query", NS)
     }
 

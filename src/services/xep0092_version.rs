@@ -1,6 +1,7 @@
 //! XEP-0092: Software Version. The operating system is not told.
 
 use super::{Answer, Request, Service, Target};
+use crate::stanza::PayloadStart;
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:version";
@@ -16,7 +17,7 @@ impl Service for Version {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         kind == "get" && matches!(target, Target::Server(_)) && payload.is("query", NS)
     }
 

@@ -8,7 +8,7 @@ use super::{Answer, BlockLists, Outcome, Request, Service, Target};
 use crate::directory::{BLOCKING_NS, BlockChange, BlockError, Directory};
 use crate::hook::{Band, Called, Event, Handler, Point, Verdict};
 use crate::jid::Jid;
-use crate::stanza::{Condition, StanzaError};
+use crate::stanza::{Condition, PayloadStart, StanzaError};
 use crate::xml::Element;
 
 pub(super) struct Blocking {
@@ -30,7 +30,7 @@ impl Service for Blocking {
         &[BLOCKING_NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         let names: &[&str] = match kind {
             "get" => &["blocklist"],
             _ => &["block", "unblock"],

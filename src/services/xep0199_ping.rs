@@ -1,7 +1,7 @@
 //! XEP-0199: XMPP Ping. To the server and to one's own account.
 
-use super::{Answer, Request, Service, Target};
-use crate::xml::Element;
+use super::{Outcome, Service, Target};
+use crate::stanza::PayloadStart;
 
 const NS: &str = "urn:xmpp:ping";
 
@@ -16,7 +16,7 @@ impl Service for Ping {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         !matches!(target, Target::Account(_)) && kind == "get" && payload.is("ping", NS)
     }
 
@@ -24,7 +24,7 @@ impl Service for Ping {
         true
     }
 
-    fn answer(&self, _request: &Request<'_>) -> Answer {
-        Answer::Now(Ok(None))
+    fn always(&self) -> Option<Outcome> {
+        Some(Ok(None))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Request, Service, Target};
 use crate::net::Clock;
-use crate::stanza::format_time;
+use crate::stanza::{PayloadStart, format_time};
 use crate::xml::Element;
 
 const NS: &str = "urn:xmpp:time";
@@ -26,7 +26,7 @@ impl Service for Time {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         kind == "get" && matches!(target, Target::Server(_)) && payload.is("time", NS)
     }
 

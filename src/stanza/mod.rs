@@ -23,6 +23,7 @@ use bytes::Bytes;
 pub use error::{Condition, ErrorType, StanzaError};
 pub use presence::format_time;
 pub use read::{Address, BadStanza, ParseError};
+pub(crate) use scan::PayloadStart;
 
 use crate::jid::Jid;
 use crate::xml::{self, Attribute, CLIENT_NS, Element};

@@ -151,7 +151,7 @@ impl Stanza {
             Kind::Iq if self.id.is_none() => Some(BadStanza::MissingId),
             Kind::Iq if self.is_error() => None,
             Kind::Iq => {
-                let children = self.element()?.elements().take(2).count();
+                let children = self.count_children()?;
                 let good = children == 1 || (children == 0 && !self.is_request());
                 (!good).then_some(BadStanza::Payload)
             }

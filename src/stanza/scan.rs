@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Stanza;
-use crate::xml::{self, CLIENT_NS, Element, StartTag, decode_attr};
+use crate::xml::{self, Attributes, CLIENT_NS, Element, StartTag, decode_attr};
 
 impl Stanza {
     /// The text of a message's first body (RFC 6121 §5.2.3).
@@ -46,37 +46,101 @@ impl Stanza {
         Ok(self.element()?.child("body", CLIENT_NS).is_some())
     }
 
-    /// The namespace of the first child element: what an iq is about, without a tree where it stands there plainly.
+    /// What the first child element is called: what an iq is about, without a tree where it stands there plainly.
     ///
     /// # Errors
     /// The content does not parse, see [`Stanza::element`].
-    pub fn payload_ns(&self) -> Result<Option<Cow<'_, str>>, xml::Error> {
-        if let Some(told) = self.plain_payload_ns() {
-            return Ok(told);
+    pub(crate) fn payload_start(&self) -> Result<Option<PayloadStart<'_>>, xml::Error> {
+        if let Some(told) = self.plain_payload() {
+            return Ok(told.map(|(name, attributes)| PayloadStart::plain(name, attributes)));
         }
         let first = self.element()?.elements().next();
-        Ok(first.map(|child| Cow::Borrowed(child.ns())))
+        Ok(first.map(PayloadStart::Tree))
     }
 
-    /// The same where the content is empty, or begins with an element that has no prefix; else `None`.
-    fn plain_payload_ns(&self) -> Option<Option<Cow<'_, str>>> {
+    /// Name and attributes of the first child where the content is empty, or begins with an element that has no prefix; else
+    /// `None`.
+    fn plain_payload(&self) -> Option<Option<(&str, Attributes<'_>)>> {
         let inner = std::str::from_utf8(&self.inner)
             .ok()?
             .trim_start_matches([' ', '\t', '\n', '\r']);
         if inner.is_empty() {
             return Some(None);
         }
-        let StartTag {
-            name,
-            mut attributes,
-        } = StartTag::read(inner)?;
+        let StartTag { name, attributes } = StartTag::read(inner)?;
         // A prefix, CDATA: for the tree.
-        if name.contains([':', '!']) {
-            return None;
+        (!name.contains([':', '!'])).then_some(Some((name, attributes)))
+    }
+
+    /// How many child elements there are, at most two: without a tree where there is nothing but an empty one.
+    pub(super) fn count_children(&self) -> Result<usize, xml::Error> {
+        match self.plain_payload() {
+            Some(None) => return Ok(0),
+            Some(Some((name, mut attributes))) => {
+                attributes.by_ref().for_each(drop);
+                if attributes.is_all(name) {
+                    return Ok(1);
+                }
+            }
+            None => {}
         }
-        let given = attributes.find(|(name, _)| *name == "xmlns");
-        Some(Some(given.map_or(Cow::Borrowed(CLIENT_NS), |(_, raw)| {
-            decode_attr(raw)
-        })))
+        Ok(self.element()?.elements().take(2).count())
+    }
+}
+
+/// The start of a stanza's first child element.
+#[derive(Clone)]
+pub(crate) enum PayloadStart<'a> {
+    /// As it stands in the bytes.
+    Plain {
+        /// The name, which has no prefix.
+        name: &'a str,
+        /// The namespace.
+        ns: Cow<'a, str>,
+        /// Its attributes.
+        attributes: Attributes<'a>,
+    },
+    /// As the tree has it.
+    Tree(&'a Element),
+}
+
+impl<'a> PayloadStart<'a> {
+    fn plain(name: &'a str, attributes: Attributes<'a>) -> PayloadStart<'a> {
+        let given = attributes.clone().find(|(name, _)| *name == "xmlns");
+        PayloadStart::Plain {
+            name,
+            ns: given.map_or(Cow::Borrowed(CLIENT_NS), |(_, raw)| decode_attr(raw)),
+            attributes,
+        }
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub(crate) fn ns(&self) -> &str {
+        match self {
+            PayloadStart::Plain { ns, .. } => ns,
+            PayloadStart::Tree(element) => element.ns(),
+        }
+    }
+
+    /// Whether it has that name and namespace.
+    #[must_use]
+    pub(crate) fn is(&self, wanted: &str, wanted_ns: &str) -> bool {
+        match self {
+            PayloadStart::Plain { name, ns, .. } => *name == wanted && ns == wanted_ns,
+            PayloadStart::Tree(element) => element.is(wanted, wanted_ns),
+        }
+    }
+
+    /// The value of the attribute of that name, which has no prefix.
+    #[must_use]
+    pub(crate) fn attr(&self, wanted: &str) -> Option<Cow<'a, str>> {
+        match self {
+            PayloadStart::Plain { attributes, .. } => attributes
+                .clone()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, raw)| decode_attr(raw)),
+            PayloadStart::Tree(element) => element.attr(wanted).map(Cow::Borrowed),
+        }
     }
 }

@@ -124,7 +124,8 @@ fn what_a_stanza_is_about_is_told_without_a_tree_where_that_gives_the_same() {
         assert_eq!(stanza.tree.get().is_none(), body, "body of {inside}");
         assert_eq!(told, stanza.body().is_some(), "{inside}");
         let stanza = read(&text).unwrap();
-        let told = stanza.payload_ns().unwrap().map(Cow::into_owned);
+        let start = stanza.payload_start().unwrap();
+        let told = start.map(|payload| payload.ns().to_owned());
         assert_eq!(stanza.tree.get().is_none(), ns, "namespace in {inside}");
         let payload = stanza.payload().map(|child| child.ns().to_owned());
         assert_eq!(told, payload, "{inside}");
@@ -374,4 +375,32 @@ fn t44_forged_stanza_ids_are_replaced() {
         .filter_map(|child| child.attr("id"))
         .collect();
     assert_eq!(ids, ["theirs", "ours"]);
+}
+
+#[test]
+fn requests_are_counted_and_named_without_a_tree_where_they_are_plain() {
+    for (inside, children, tree) in [
+        ("<ping xmlns='urn:xmpp:ping'/>", 1, false),
+        (" <ping xmlns=\"urn:xmpp:ping\" a='/>'></ping>", 1, false),
+        ("<ping xmlns='urn:xmpp:ping'/> ", 1, true),
+        ("<ping xmlns='urn:xmpp:ping'><x/></ping>", 1, true),
+        ("<a></a><a></a>", 2, true),
+        ("<a/><a/>", 2, true),
+        ("<a/>text", 1, true),
+        ("<p:a xmlns:p='urn:p'/>", 1, true),
+        ("", 0, false),
+        ("text", 0, true),
+    ] {
+        let stanza = read(&format!("<message>{inside}</message>")).unwrap();
+        assert_eq!(stanza.count_children().unwrap(), children, "{inside}");
+        assert_eq!(stanza.tree.get().is_some(), tree, "{inside}");
+        let start = stanza.payload_start().unwrap();
+        let (start, child) = (start.as_ref(), stanza.payload());
+        assert_eq!(start.is_some(), child.is_some(), "{inside}");
+        if let (Some(start), Some(child)) = (start, child) {
+            assert!(start.is(child.name(), child.ns()), "{inside}");
+            assert!(!start.is(child.name(), "urn:other"), "{inside}");
+            assert_eq!(start.attr("a").as_deref(), child.attr("a"), "{inside}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub use chars::{is_name, is_text};
 pub use element::{Attribute, Element, Node};
 pub use error::{Bound, Error, Fault, Restricted};
 pub use framer::{Frame, Framer, Header, Raw};
-pub(crate) use tag::{StartTag, decode_attr};
+pub(crate) use tag::{Attributes, StartTag, decode_attr};
 pub use write::{escape_attr, escape_text};
 pub(crate) use write::{write_attr, write_attributes};
 

@@ -15,6 +15,7 @@ pub(crate) struct StartTag<'a> {
 }
 
 /// Reads name and raw value of one attribute after the other, to the end of the tag.
+#[derive(Clone)]
 pub(crate) struct Attributes<'a> {
     text: &'a str,
     pos: usize,
@@ -43,6 +44,15 @@ impl Attributes<'_> {
     pub(crate) fn content(&self) -> Option<usize> {
         let rest = self.text.get(self.pos..)?;
         rest.starts_with('>').then_some(self.pos + 1)
+    }
+
+    /// After the last attribute: whether the element, which has that name, is empty and nothing comes behind it.
+    pub(crate) fn is_all(&self, name: &str) -> bool {
+        let rest = self.text.get(self.pos..).unwrap_or_default();
+        let end = rest
+            .strip_prefix("></")
+            .and_then(|rest| rest.strip_suffix('>'));
+        rest == "/>" || end == Some(name)
     }
 
     fn skip_space(&mut self) {

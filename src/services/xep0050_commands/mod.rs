@@ -15,7 +15,7 @@ use super::{Answer, Outcome, Request, Service, Target};
 use crate::form::{FORM_NS, Form, FormError, Submission};
 use crate::hook::Peer;
 use crate::net::Clock;
-use crate::stanza::{Condition, ErrorType, StanzaError};
+use crate::stanza::{Condition, ErrorType, PayloadStart, StanzaError};
 use crate::xml::Element;
 use sessions::{Lost, Sessions};
 
@@ -293,7 +293,7 @@ impl Service for Commands {
         &[NS]
     }
 
-    fn takes(&self, kind: &str, payload: &Element, target: Target<'_>) -> bool {
+    fn takes(&self, kind: &str, payload: &PayloadStart<'_>, target: Target<'_>) -> bool {
         if matches!(target, Target::Account(_)) {
             return false;
         }
@@ -301,8 +301,9 @@ impl Service for Commands {
             return payload.is("command", NS);
         }
         let discovers = payload.is("query", INFO) || payload.is("query", ITEMS);
-        let ours = |node| node == NS || self.commands.iter().any(|command| command.node() == node);
-        discovers && payload.attr("node").is_some_and(ours)
+        let ours =
+            |node: &str| node == NS || self.commands.iter().any(|command| command.node() == node);
+        discovers && payload.attr("node").is_some_and(|node| ours(&node))
     }
 
     /// XEP-0050 §3.7 shows it so, and slixmpp finds the session by it. What was filled in is not repeated.
