@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::json;
 
 use super::fault::{Fault, Severity};
+use super::nearest;
 use super::source::{Files, Location};
 use super::syntax::{Span, SyntaxFault, is_invisible};
 
@@ -249,24 +250,41 @@ impl Diagnostic {
     }
 }
 
-/// Parts of names whose values are nobody's business, known options or misspelt ones.
+/// Parts of names whose values are nobody's business.
 const SECRETS: [&str; 4] = ["secret", "passw", "passphrase", "token"];
+
+/// The words that are meant by parts of misspelt names.
+const MEANT: [&str; 4] = ["secret", "password", "passphrase", "token"];
+
+/// Whether what is set by `name` is nobody's business.
+fn names_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let meant = |part| nearest(part, MEANT).is_some();
+    SECRETS.iter().any(|part| name.contains(part)) || name.split('_').any(meant)
+}
+
+/// The first such name in `line` from `start` on: from where to where.
+fn secret_name(line: &str, start: usize) -> Option<(usize, usize)> {
+    let mut at = start;
+    while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
+        let of_name = |c: char| c.is_alphanumeric() || c == '_';
+        let begin = at.saturating_add(rest.find(of_name)?);
+        let name = line.get(begin..).unwrap_or_default();
+        let length = name.find(|c| !of_name(c)).unwrap_or(name.len());
+        at = begin.saturating_add(length);
+        if name.get(..length).is_some_and(names_secret) {
+            return Some((begin, at));
+        }
+    }
+    None
+}
 
 /// The line with stars in place of what looks like a secret: diagnostics go to the log, too.
 fn hide_secrets(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
     let mut out = String::with_capacity(line.len());
     let mut done = 0_usize;
-    while let Some(found) = SECRETS
-        .iter()
-        .filter_map(|word| Some(done.saturating_add(lower.get(done..)?.find(word)?)))
-        .min()
-    {
-        let rest = line.get(found..).unwrap_or_default();
-        let name = rest
-            .find(|c: char| !c.is_alphanumeric() && c != '_')
-            .unwrap_or(rest.len());
-        let behind = rest.get(name..).unwrap_or_default();
+    while let Some((_, name_end)) = secret_name(line, done) {
+        let behind = line.get(name_end..).unwrap_or_default();
         let value = behind.trim_start_matches([' ', '\t', '=', ':']);
         let between = behind.len().saturating_sub(value.len());
         let between = behind.get(..between).unwrap_or_default();
@@ -338,5 +356,19 @@ mod tests {
         assert_eq!(hide_secrets("secret \"a\""), "secret \"*\"");
         assert_eq!(hide_secrets("x_secret = \"open"), "x_secret = \"****");
         assert_eq!(hide_secrets("é = 1"), "é = 1");
+        for typo in [
+            "Secert",
+            "XMPP_Dialback_Sercet",
+            "pasword",
+            "tokn",
+            "geheim_secret_",
+        ] {
+            let shown = hide_secrets(&format!("{typo} = \"abc\" x = 1"));
+            assert_eq!(shown, format!("{typo} = \"***\" x = 1"));
+        }
+        for other in ["server", "listen", "domain", "timeout", "tls_certificate"] {
+            let line = format!("{other} = abc");
+            assert_eq!(hide_secrets(&line), line);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::directory::{Copies, Item, Outbox, Pushed, Resource, State, Written};
+use crate::directory::{Copies, Item, Outbox, Position, Pushed, Resource, State};
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 
 /// Where a stanza has gone, or has to go.
@@ -12,7 +12,7 @@ pub(super) enum Placed {
     /// Into `count` outboxes; this is the first.
     Taken {
         outbox: Arc<Outbox>,
-        at: Written,
+        at: Position,
         count: usize,
     },
     /// Into the spool, if the user exists.
@@ -145,7 +145,7 @@ fn absent_iq(stanza: &Stanza) -> Absent {
 }
 
 fn push(mut targets: Targets, absent: Absent, stanza: Stanza) -> Placed {
-    let mut taken: Option<(Arc<Outbox>, Written)> = None;
+    let mut taken: Option<(Arc<Outbox>, Position)> = None;
     let mut count = 0usize;
     let mut full = false;
     // Nearly always there is one target: it gets the stanza itself, the others copies.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::directory::{Account, Outbox, Outcome, Written};
+use crate::directory::{Account, Outbox, Outcome, Position};
 use crate::stanza::{Stanza, StanzaError};
 
 /// A promise about one stanza. Whatever acknowledges to its sender leaves only after the receipts of all earlier stanzas
@@ -19,7 +19,7 @@ pub enum Receipt {
         /// The outbox that holds it.
         outbox: Arc<Outbox>,
         /// Its place there.
-        at: Written,
+        at: Position,
     },
     /// Safe, or refused, when the recipient's account turn says so.
     Stored {
@@ -38,7 +38,7 @@ pub enum Receipt {
         /// The outbox that holds it.
         outbox: Arc<Outbox>,
         /// Its place there.
-        at: Written,
+        at: Position,
     },
     /// Refused: the sender gets this error.
     Refused(StanzaError),

@@ -10,8 +10,8 @@ use super::blocking;
 use super::place::{self, Placed};
 use super::{Delivery, FLUSH_PAGE, TurnGuard};
 use crate::directory::{
-    Account, Insured, Item, Outbox, Outcome, Pushed, Queued, Safe, Show, State, TurnWork, Work,
-    Written,
+    Account, Insured, Item, Outbox, Outcome, Position, Pushed, Queued, Safe, Show, State, TurnWork,
+    Work,
 };
 use crate::jid::Jid;
 use crate::stanza::{Condition, Stanza, StanzaError, format_time};
@@ -53,7 +53,7 @@ enum Origin {
     /// From a session that has ended.
     Unsent,
     /// Still in a live outbox, at this place: the row is deleted when it is written.
-    Waiting(Arc<Outbox>, Written),
+    Waiting(Arc<Outbox>, Position),
 }
 
 /// Works until the account's inbox is empty, then gives the turn back.
@@ -276,7 +276,7 @@ async fn append(delivery: &Rc<Delivery>, account: &Arc<Account>, batch: Batch) {
 }
 
 /// Where messages wait that the spool had no room for.
-type Refused = Vec<(Arc<Outbox>, Written)>;
+type Refused = Vec<(Arc<Outbox>, Position)>;
 
 /// When everything is safe that waited in `outbox`.
 fn safe(account: &Arc<Account>, outbox: &Arc<Outbox>, refused: &Refused) -> Safe {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
-use super::{Blocks, Numbered, Outbox, Told, Written};
+use super::{Blocks, Numbered, Outbox, Position, Told};
 use crate::jid::Jid;
 use crate::stanza::roster::Roster;
 use crate::stanza::{Stanza, StanzaError};
@@ -103,7 +103,7 @@ pub enum Safe {
     /// Now: its row is committed, or it is of no kind that is kept.
     Now,
     /// When this outbox, of that account, has written it.
-    Written(Arc<Account>, Arc<Outbox>, Written),
+    Written(Arc<Account>, Arc<Outbox>, Position),
 }
 
 /// Something that waits for the turn.
@@ -343,7 +343,7 @@ impl State {
 
     /// The message that waited at that place of an ended session's outbox is in the spool: it need not go there again.
     /// False when it is not among what is unsent.
-    pub fn unsent_is_stored(&mut self, outbox: &Arc<Outbox>, at: Written) -> bool {
+    pub fn unsent_is_stored(&mut self, outbox: &Arc<Outbox>, at: Position) -> bool {
         self.inbox.iter_mut().any(|queued| match queued {
             Queued::Unsent {
                 outbox: from,

@@ -18,7 +18,7 @@ pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
 pub use components::Component;
 pub use outbox::{
     AckLimits, AckTooHigh, Acked, Closing, Copies, Drained, Insured, Item, Numbered, Outbox,
-    Packed, Progress, Pushed, Resumable, Unacked, Wish, Written,
+    Packed, Position, Progress, Pushed, Resumable, Unacked, Wish,
 };
 pub use told::{DIRECTED_MAX, Told, Turned};
 

@@ -41,7 +41,7 @@ pub struct Item {
 }
 
 /// A stanza under way from the outbox to the socket, with its place.
-pub type Numbered = (Written, Stanza);
+pub type Numbered = (Position, Stanza);
 
 /// Why somebody else ends a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +64,12 @@ pub enum Closing {
 
 /// Where a stanza stands in an outbox: [`Outbox::is_safe`] says when the recipient has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Written(pub u64);
+pub struct Position(pub u64);
 
 /// What [`Outbox::push`] did.
 pub enum Pushed {
     /// Taken.
-    At(Written),
+    At(Position),
     /// Taken, in place of older presence of the same sender, or thrown away as such.
     Coalesced,
     /// No room: the caller stores it, or tells its sender.
@@ -237,7 +237,7 @@ impl Outbox {
         }
         self.set_bytes(&mut state, bytes.saturating_add(size));
         state.pushed = state.pushed.saturating_add(1);
-        let at = Written(state.pushed);
+        let at = Position(state.pushed);
         if let Some(row) = item.row {
             state.rows.insert(at.0, row);
         }
@@ -307,7 +307,7 @@ impl Outbox {
     /// For the session: everything up to `upto` has been given to the operating system. Returns the spool rows that
     /// are not needed any more.
     #[must_use]
-    pub fn written(&self, upto: Written) -> Vec<i64> {
+    pub fn written(&self, upto: Position) -> Vec<i64> {
         let mut state = self.state.lock();
         // A session drains again only when everything drained before has been written.
         state.underway = None;
@@ -378,8 +378,8 @@ impl Outbox {
 
     /// The place of the last stanza that was put here.
     #[must_use]
-    pub fn last(&self) -> Written {
-        Written(self.state.lock().pushed)
+    pub fn last(&self) -> Position {
+        Position(self.state.lock().pushed)
     }
 
     /// How much is unacknowledged.
@@ -399,19 +399,19 @@ impl Outbox {
         let bytes = self.bytes().saturating_add(size);
         self.set_bytes(&mut state, bytes);
         state.pushed = state.pushed.saturating_add(1);
-        let at = Written(state.pushed);
+        let at = Position(state.pushed);
         state.queue.push_back((at, stanza));
     }
 
     /// Whether the stanza at `at` is safe.
     #[must_use]
-    pub fn is_safe(&self, at: Written) -> bool {
+    pub fn is_safe(&self, at: Position) -> bool {
         self.safe.load(Ordering::Acquire) >= at.0
     }
 
     /// How the stanza at `at` stands; wakes `waker` when that changes.
     #[must_use]
-    pub fn poll_safe(&self, at: Written, waker: &Waker) -> Progress {
+    pub fn poll_safe(&self, at: Position, waker: &Waker) -> Progress {
         if self.is_safe(at) {
             return Progress::Safe;
         }
@@ -446,7 +446,7 @@ impl Outbox {
 
     /// Notes that the message at `at` is in the spool too, if that still matters.
     #[must_use]
-    pub fn insured(&self, at: Written, row: i64) -> Insured {
+    pub fn insured(&self, at: Position, row: i64) -> Insured {
         let mut state = self.state.lock();
         if self.is_safe(at) {
             return Insured::Safe;

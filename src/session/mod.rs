@@ -190,16 +190,11 @@ pub async fn run(mut session: Box<Session>) {
         session.shared.router.drain();
     }
     poll_fn(|cx| session.poll_live(cx)).await;
-    let stays = session.stays();
-    if let Some(detached) = stays.then(|| session.detach()).flatten() {
-        detached.start();
-        if session.close().await {
-            session.linger().await;
-        }
-        return;
-    }
+    let stays = session.stay();
     let told = session.close().await;
-    unregister(&session.shared, &session.peer, &session.outbox);
+    if !stays {
+        unregister(&session.shared, &session.peer, &session.outbox);
+    }
     if told {
         session.linger().await;
     }
@@ -317,13 +312,16 @@ impl Session {
         now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Whether it goes on without its socket (XEP-0198 §5): its client may come back.
-    fn stays(&self) -> bool {
+    /// Goes on without its socket (XEP-0198 §5) if it may: its client may come back. Not part of the frame of [`run`], which
+    /// is there for as long as the session is.
+    fn stay(&mut self) -> bool {
         let lost = matches!(
             self.end,
             Some(End::Lost | End::Broken | End::Stuck(_) | End::Resumed | End::Shutdown)
         );
-        lost && self.is_resumable()
+        let stays = lost && self.is_resumable();
+        let detached = stays.then(|| self.detach()).flatten();
+        detached.map(|detached| detached.start()).is_some()
     }
 }
 
@@ -368,5 +366,20 @@ impl End {
                 End::Error(StreamCondition::ResourceConstraint, None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_result<A, F>(_of: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_frame_of_an_idle_session_is_small() {
+        let bytes = size_of_result(run);
+        assert!(bytes <= 128, "{bytes}");
     }
 }

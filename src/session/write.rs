@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use super::Buffers;
-use crate::directory::{Outbox, Written};
+use crate::directory::{Outbox, Position};
 use crate::hook::PeerKind;
 use crate::net::tls::Tls;
 use crate::stanza::Stanza;
@@ -20,7 +20,7 @@ pub(super) struct Writing {
     sent: usize,
     flushing: bool,
     /// The place of the last stanza in `bytes`.
-    last: Option<Written>,
+    last: Option<Position>,
 }
 
 impl Writing {
@@ -44,7 +44,7 @@ impl Writing {
     }
 
     /// The place of the last stanza that was taken and is not written yet.
-    pub(super) fn last(&self) -> Option<Written> {
+    pub(super) fn last(&self) -> Option<Position> {
         self.last
     }
 
@@ -96,7 +96,7 @@ impl Writing {
     }
 
     /// After a complete write: the place of the last stanza in it, and the buffer goes back.
-    pub(super) fn take_written(&mut self, buffers: &Buffers) -> Option<Written> {
+    pub(super) fn take_written(&mut self, buffers: &Buffers) -> Option<Position> {
         self.sent = 0;
         if self.bytes.capacity() > 0 {
             buffers.give_write(std::mem::take(&mut self.bytes));

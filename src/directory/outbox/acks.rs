@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Numbered, Written, cost};
+use super::{Numbered, Position, cost};
 
 /// A peer that owes acknowledgements for this many times its bound of bytes is given nothing more: it is closed at once.
 const HOPELESS: usize = 4;
@@ -154,7 +154,7 @@ impl Acks {
     }
 
     /// How many stanzas `h` acknowledges that were not acknowledged before, and the place of the last of them.
-    pub(super) fn ack(&mut self, h: u32) -> Result<(usize, Option<Written>), AckTooHigh> {
+    pub(super) fn ack(&mut self, h: u32) -> Result<(usize, Option<Position>), AckTooHigh> {
         let count = self.sent.ack(h)?;
         let mut last = None;
         for (at, stanza) in self.unacked.drain(..count.min(self.unacked.len())) {

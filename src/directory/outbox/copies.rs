@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{Item, Outbox, Pushed, Written};
+use super::{Item, Outbox, Position, Pushed};
 
 /// The copies of one message.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ impl Outbox {
     /// After the end, once for each: gives up the stanza at `at`. Whether it went to other sessions too, and one of them has it
     /// or will.
     #[must_use]
-    pub fn give_up_copy(&self, at: Written) -> bool {
+    pub fn give_up_copy(&self, at: Position) -> bool {
         let copies = self.state.lock().copies.remove(&at.0);
         copies.is_some_and(Copies::left)
     }

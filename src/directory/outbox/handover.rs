@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::acks::{AckLimits, AckTooHigh, Acked, Acks};
-use super::{Closing, Item, Outbox, Written, remember};
+use super::{Closing, Item, Outbox, Position, remember};
 use crate::limit::Memory;
 use crate::stanza::Kind;
 
@@ -169,7 +169,7 @@ impl Outbox {
             let mut bytes = 0usize;
             for (number, Item { stanza, row }) in packed.items.into_iter().enumerate() {
                 state.pushed = state.pushed.saturating_add(1);
-                let at = Written(state.pushed);
+                let at = Position(state.pushed);
                 if let Some(row) = row {
                     state.rows.insert(at.0, row);
                 }
@@ -190,7 +190,7 @@ impl Outbox {
 
     /// For a session without a socket: whether a message behind `after` is neither safe nor in the spool.
     #[must_use]
-    pub fn has_uninsured(&self, after: Written) -> bool {
+    pub fn has_uninsured(&self, after: Position) -> bool {
         let state = self.state.lock();
         let underway = state.underway.iter().flat_map(|drained| drained.iter());
         let unacked = state.acks.iter().flat_map(|acks| acks.iter());

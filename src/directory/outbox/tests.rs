@@ -140,7 +140,7 @@ const LIMITS: AckLimits = AckLimits {
     bytes: 100_000,
 };
 
-fn push(outbox: &Outbox, row: Option<i64>) -> Written {
+fn push(outbox: &Outbox, row: Option<i64>) -> Position {
     let mut item = message(10);
     item.row = row;
     match outbox.push(item) {

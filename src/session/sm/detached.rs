@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::counters::Inbound;
 use super::saved::{SAVED_KIND, SAVED_MAX, Saved};
-use crate::directory::{Closing, Outbox, Outcome, Resumable, Wish, Written};
+use crate::directory::{Closing, Outbox, Outcome, Position, Resumable, Wish};
 use crate::hook::Peer;
 use crate::net::Deadline;
 use crate::router::{Parked, Routed};
@@ -44,7 +44,7 @@ pub(in crate::session) struct Detached {
     /// Since when somebody has asked to go on in its place, or the server has been stopping.
     asked_since_ms: Option<u64>,
     /// What waits behind this place is not in the spool yet.
-    insured: Written,
+    insured: Position,
     insuring: Option<oneshot::Receiver<Outcome>>,
 }
 
@@ -79,7 +79,7 @@ impl Session {
             until_ms: self.in_ms(resume_time),
             deadline: self.shared.timers.deadline(),
             asked_since_ms: None,
-            insured: Written(0),
+            insured: Position(0),
             insuring: None,
         };
         Some(detached)
@@ -131,7 +131,7 @@ pub(in crate::session) fn keep(
         until_ms,
         deadline: shared.timers.deadline(),
         asked_since_ms: None,
-        insured: Written(0),
+        insured: Position(0),
         insuring: None,
         shared,
     };

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::turn::after;
 use super::{End, Session};
-use crate::directory::{AckLimits, Resumable, Unacked, Written};
+use crate::directory::{AckLimits, Position, Resumable, Unacked};
 use crate::stanza::Condition;
 use crate::stream::StreamCondition;
 use crate::stream::sm::{self, Management};
@@ -63,7 +63,7 @@ pub(super) struct Sm {
 /// What the peer wants when it enables.
 struct Enabling {
     /// `<enabled/>` follows the stanza at this place: what is written behind it is counted.
-    after: Written,
+    after: Position,
     /// To be able to resume, for so long.
     resume_time: Option<Duration>,
 }
