@@ -328,17 +328,18 @@ impl Machine {
             let rest = data.get(self.pos..).unwrap_or_default();
             let plain = rest.iter().position(|byte| !chars::is_name_byte(*byte));
             self.pos += plain.unwrap_or(rest.len());
+            self.name.end = self.pos;
+            let max = self.limits.name_bytes;
+            // Before what comes next is looked at: else how much was read at once would decide which of two faults is told.
+            if self.name.end.saturating_sub(self.name.start) > max {
+                let what = Bound::Name;
+                return Err(Error::Limit { what, max });
+            }
             let wide = match rest.get(plain.unwrap_or(rest.len())..) {
                 None | Some([]) => None,
                 Some(rest @ [0x80..=0xff, ..]) => chars::first_char(rest)?,
                 Some(_) => Some(('\0', 0)),
             };
-            self.name.end = self.pos;
-            let max = self.limits.name_bytes;
-            if self.name.end.saturating_sub(self.name.start) > max {
-                let what = Bound::Name;
-                return Err(Error::Limit { what, max });
-            }
             match wide {
                 None => return Ok(false),
                 Some((_, 0)) => return Ok(true),

@@ -499,6 +499,15 @@ fn sessions_are_resumed_after_the_server_was_restarted() {
     ack(&mut juliet, 4);
     let row = wait_for(&server, "juliet@localhost", Some("live")).unwrap();
     assert_eq!(row["priority"], 0);
+    romeo
+        .send("<iq type='get' id='quiet'><ping xmlns='urn:xmpp:ping'/></iq>")
+        .unwrap();
+    let first = romeo
+        .expect("nothing but the answer", |element| {
+            element.name() == "presence" || element.attr("id") == Some("quiet")
+        })
+        .unwrap();
+    assert_eq!(first.name(), "iq", "nobody has said that she is gone");
     // She goes now, and he hears it: the presence that she had directed to him was not forgotten.
     juliet.close().unwrap();
     romeo

@@ -56,7 +56,7 @@ use crate::harness::{PATIENCE, Server, Setup, Via};
 /// The size of a run among all the other tests.
 const KILLS: u64 = 150;
 const CRASHES: u64 = 4;
-const RESTARTS: u64 = 0;
+const RESTARTS: u64 = 2;
 const USERS: usize = 12;
 /// How long between two losses of a socket, at most.
 const PAUSE_MS: u64 = 60;
