@@ -7,6 +7,15 @@ use super::Fault;
 /// `&` to `;`: as long as `&#x0010FFFF;`.
 const MAX_REFERENCE_BYTES: usize = 12;
 
+/// The entities of XML 1.0 §4.6.
+const ENTITIES: [(&[u8], char); 5] = [
+    (b"amp", '&'),
+    (b"lt", '<'),
+    (b"gt", '>'),
+    (b"apos", '\''),
+    (b"quot", '"'),
+];
+
 /// White space (XML 1.0 §2.3).
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
@@ -179,7 +188,8 @@ fn check_wide(bytes: &[u8], whole: bool) -> Result<usize, Fault> {
     Ok(good)
 }
 
-/// The length of the reference at the start of `bytes`, which begin with `&`; `None` if it has not come in full.
+/// The length of the reference at the start of `bytes`, which begin with `&`; `None` if it has not come in full, and what has
+/// come is the beginning of one.
 pub(super) fn reference(bytes: &[u8]) -> Result<Option<usize>, Fault> {
     let window = bytes.get(..MAX_REFERENCE_BYTES).unwrap_or(bytes);
     let body = window.get(1..).unwrap_or_default();
@@ -191,8 +201,17 @@ pub(super) fn reference(bytes: &[u8]) -> Result<Option<usize>, Fault> {
             Some(_) => Ok(Some(name.len() + 2)),
             None => Err(Fault::Reference),
         },
-        None if window.len() < MAX_REFERENCE_BYTES => Ok(None),
+        None if window.len() < MAX_REFERENCE_BYTES && begins_reference(body) => Ok(None),
         _ => Err(Fault::Reference),
+    }
+}
+
+fn begins_reference(name: &[u8]) -> bool {
+    match name {
+        [b'#'] => true,
+        [b'#', b'x', hex @ ..] => hex.iter().all(u8::is_ascii_hexdigit),
+        [b'#', decimal @ ..] => decimal.iter().all(u8::is_ascii_digit),
+        _ => ENTITIES.iter().any(|(entity, _)| entity.starts_with(name)),
     }
 }
 
@@ -207,14 +226,12 @@ pub(super) fn resolve(name: &[u8]) -> Option<char> {
         char::from_u32(number).filter(|c| is_char(*c))
     };
     match name {
-        b"amp" => Some('&'),
-        b"lt" => Some('<'),
-        b"gt" => Some('>'),
-        b"apos" => Some('\''),
-        b"quot" => Some('"'),
         [b'#', b'x', hex @ ..] => digits(hex, 16),
         [b'#', decimal @ ..] => digits(decimal, 10),
-        _ => None,
+        _ => ENTITIES
+            .iter()
+            .find(|(entity, _)| *entity == name)
+            .map(|(_, char)| *char),
     }
 }
 
@@ -230,6 +247,20 @@ mod tests {
             '\0', '\u{8}', '\u{b}', '\u{c}', '\u{e}', '\u{1f}', '\u{fffe}', '\u{ffff}',
         ] {
             assert!(!is_text(&format!("a{bad}b")), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_refused_as_soon_as_it_cannot_become_one() {
+        for begun in ["&", "&a", "&apos", "&quo", "&#", "&#1", "&#x", "&#xAf0"] {
+            assert_eq!(reference(begun.as_bytes()), Ok(None), "{begun}");
+        }
+        for broken in ["&b", "&ampx", "&Am", "&#i", "&#1f", "&#xg", "&##", "&#x#"] {
+            let told = reference(broken.as_bytes());
+            assert_eq!(told, Err(Fault::Reference), "{broken}");
+        }
+        for (whole, length) in [("&lt;x", 4), ("&#38;", 5), ("&#x26;;", 6)] {
+            assert_eq!(reference(whole.as_bytes()), Ok(Some(length)), "{whole}");
         }
     }
 
