@@ -30,7 +30,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::directory::{
-    About, Account, AckLimits, Directory, Outbox, Packed, Queued, Resource, Show, State, Told, Work,
+    About, Account, AckLimits, Directory, Left, Outbox, Packed, Queued, Resource, Show, State,
+    Told, Work,
 };
 use crate::jid::Jid;
 use crate::net::Clock;
@@ -234,7 +235,7 @@ impl Delivery {
     ) -> Result<(Arc<Outbox>, Arc<Told>), BindError> {
         let settings = (self.settings)();
         let outbox = self.directory.outbox(settings.outbox_bytes);
-        let (mut bounces, mut done) = (Vec::new(), Vec::new());
+        let mut bounces = Vec::new();
         let bound = self.directory.with(jid, |account, state| {
             if self.directory.is_closed() {
                 return Err(BindError::Stopping);
@@ -252,7 +253,7 @@ impl Delivery {
             let told = Arc::new(told.unwrap_or_default());
             if let Some(older) = older {
                 older.outbox.close(crate::directory::Closing::Conflict);
-                (bounces, done) = self.hand_on(account, state, &older.outbox);
+                bounces = self.hand_on(account, state, &older.outbox);
             }
             state.bind(Resource {
                 jid: jid.clone(),
@@ -274,7 +275,6 @@ impl Delivery {
         for bounce in bounces {
             self.deliver(bounce);
         }
-        self.delete_rows(jid, done);
         bound
     }
 
@@ -302,14 +302,13 @@ impl Delivery {
     /// the returned stanzas are errors for those who asked it something.
     #[must_use]
     pub fn unbind(self: &Rc<Self>, jid: &Jid, session: u64, outbox: &Arc<Outbox>) -> Vec<Stanza> {
-        let (bounces, done) = self.directory.with(jid, |account, state| {
+        let bounces = self.directory.with(jid, |account, state| {
             let gone = state.unbind(session);
             if gone.is_some_and(|gone| gone.told.is_seen()) && !state.is_seen() {
                 services::left(&self.store, jid, self.clock.wall_ms(), "");
             }
             self.hand_on(account, state, outbox)
         });
-        self.delete_rows(jid, done);
         if let Some(account) = self.directory.find(jid.bare_str()) {
             self.directory.retire(&account);
         }
@@ -317,21 +316,29 @@ impl Delivery {
     }
 
     /// Closes the outbox of a session that has left the directory, and sees to what is in it; gives the errors for those who
-    /// asked it something, and the spool rows of what other sessions have. The second time there is nothing in it.
+    /// asked it something. The second time there is nothing in it.
     fn hand_on(
         self: &Rc<Self>,
         account: &Arc<Account>,
         state: &mut State,
         outbox: &Arc<Outbox>,
-    ) -> (Vec<Stanza>, Vec<i64>) {
+    ) -> Vec<Stanza> {
         let mut messages = Vec::new();
         let mut rows = Vec::new();
         let mut bounces = Vec::new();
-        let mut done = Vec::new();
+        let mut others_wait = false;
         for ((at, stanza), row) in outbox.finish() {
+            let row = match outbox.give_up_copy(at) {
+                // Twice would be once too often.
+                Some(Left::Arrived) => continue,
+                Some(Left::Waits) => {
+                    others_wait = true;
+                    continue;
+                }
+                Some(Left::Last(row)) => row,
+                None => row,
+            };
             match (row, stanza.kind()) {
-                // The user has it already, or will from another session: twice would be once too often.
-                (row, Kind::Message) if outbox.give_up_copy(at) => done.extend(row),
                 (Some(row), _) => rows.push(row),
                 (None, Kind::Message) => messages.push((at, stanza)),
                 (None, Kind::Iq) => {
@@ -341,7 +348,19 @@ impl Delivery {
             }
         }
         // What has a row is older than what has none, so it goes first.
-        let mut work = false;
+        let mut work = others_wait;
+        if others_wait {
+            // Who asked for this session's copy to be safe is answered behind that.
+            let others: Vec<_> = state
+                .resources()
+                .iter()
+                .map(|other| other.outbox.clone())
+                .collect();
+            for outbox in others {
+                let (receipt, _) = oneshot::channel();
+                state.queue_first(Queued::Insure { outbox, receipt });
+            }
+        }
         if !messages.is_empty() {
             state.queue_first(Queued::Unsent {
                 outbox: outbox.clone(),
@@ -355,7 +374,7 @@ impl Delivery {
         if work {
             self.start_turn(account, state);
         }
-        (bounces, done)
+        bounces
     }
 
     /// A session's own presence takes effect; `None` for unavailable. The first that makes it reachable fetches what

@@ -10,8 +10,8 @@ use super::blocking;
 use super::place::{self, Placed};
 use super::{Delivery, FLUSH_PAGE, TurnGuard};
 use crate::directory::{
-    Account, Insured, Item, Outbox, Outcome, Position, Pushed, Queued, Safe, Show, State, TurnWork,
-    Work,
+    Account, Copies, Insured, Item, Outbox, Outcome, Position, Pushed, Queued, Safe, Show, State,
+    TurnWork, Work,
 };
 use crate::jid::Jid;
 use crate::stanza::{Condition, Stanza, StanzaError, format_time};
@@ -52,8 +52,8 @@ enum Origin {
     Sender(oneshot::Sender<Outcome>),
     /// From a session that has ended.
     Unsent,
-    /// Still in a live outbox, at this place: the row is deleted when it is written.
-    Waiting(Arc<Outbox>, Position),
+    /// Still in a live outbox, at this place, and maybe in others: the row is deleted when it is written.
+    Waiting(Arc<Outbox>, Position, Option<Copies>),
 }
 
 /// Works until the account's inbox is empty, then gives the turn back.
@@ -225,15 +225,15 @@ fn insure_overflowed(state: &State, batch: &mut Batch) {
 }
 
 fn insure(batch: &mut Batch, outbox: &Arc<Outbox>) {
-    for (at, stanza) in outbox.uninsured() {
+    for ((at, stanza), copies) in outbox.uninsured() {
         let already = batch.entries.iter().any(|entry| {
-            matches!(&entry.origin, Origin::Waiting(have, place)
+            matches!(&entry.origin, Origin::Waiting(have, place, _)
                 if Arc::ptr_eq(have, outbox) && *place == at)
         });
         if !already {
             batch.entries.push(Entry {
                 stanza,
-                origin: Origin::Waiting(outbox.clone(), at),
+                origin: Origin::Waiting(outbox.clone(), at, copies),
             });
         }
     }
@@ -323,7 +323,7 @@ async fn append_rows(
                 let rest = entries.split_off(row.min(entries.len().saturating_sub(1)));
                 tracing::warn!(owner = %account.bare(), refused = rest.len(), "the offline store of this user is full");
                 let waiting = rest.iter().filter_map(|entry| match &entry.origin {
-                    Origin::Waiting(outbox, at) => Some((outbox.clone(), *at)),
+                    Origin::Waiting(outbox, at, _) => Some((outbox.clone(), *at)),
                     Origin::Sender(_) | Origin::Unsent => None,
                 });
                 refused.splice(0..0, waiting);
@@ -369,7 +369,7 @@ fn note(delivery: &Rc<Delivery>, account: &Arc<Account>, entries: Vec<Entry>, id
                 let _ = receipt.send(Ok(Safe::Now));
             }
             Origin::Unsent => {}
-            Origin::Waiting(outbox, at) => {
+            Origin::Waiting(outbox, at, copies) => {
                 let row = i64::from(*id);
                 // The turn is held, so the account is in the directory.
                 let Some(mut state) = account.lock() else {
@@ -379,6 +379,8 @@ fn note(delivery: &Rc<Delivery>, account: &Arc<Account>, entries: Vec<Entry>, id
                 match outbox.insured(at, row) {
                     Insured::Waits => {}
                     Insured::Ended if state.unsent_is_stored(&outbox, at) => unsent.push(row),
+                    // Another session waits to send it.
+                    Insured::Ended if copies.is_some_and(|copies| copies.insure(row)) => {}
                     Insured::Ended | Insured::Safe => late.push(row),
                 }
             }

@@ -17,7 +17,7 @@ pub use account::{About, Account, Outcome, Queued, Resource, Safe, Show, State, 
 pub use blocks::{BLOCKING_NS, BlockChange, BlockError, Blocks};
 pub use components::Component;
 pub use outbox::{
-    AckLimits, AckTooHigh, Acked, Closing, Copies, Drained, Insured, Item, Numbered, Outbox,
+    AckLimits, AckTooHigh, Acked, Closing, Copies, Drained, Insured, Item, Left, Numbered, Outbox,
     Packed, Position, Progress, Pushed, Resumable, Unacked, Wish,
 };
 pub use told::{DIRECTED_MAX, Told, Turned};

@@ -7,6 +7,7 @@
 mod acks;
 mod copies;
 mod handover;
+mod insurance;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use std::task::Waker;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use acks::{AckLimits, AckTooHigh, Acked, Unacked};
-pub use copies::Copies;
+pub use copies::{Copies, Left};
 pub use handover::{Packed, Resumable, Wish};
+pub use insurance::Insured;
 
 use crate::limit::{Charge, Memory};
 use crate::stanza::{Kind, Stanza};
@@ -92,17 +94,6 @@ pub enum Progress {
 /// What the session takes for one write: the place of the last is told to [`Outbox::written`] after the write. The outbox
 /// shares it until then, because who waits for these stanzas may want them in the spool.
 pub type Drained = Arc<Vec<Numbered>>;
-
-/// What became of a waiting message while it was being stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Insured {
-    /// It still waits; the row is deleted when it is safe.
-    Waits,
-    /// It has been written or acknowledged: the row is not needed.
-    Safe,
-    /// The session has ended before that.
-    Ended,
-}
 
 /// The queue between senders and one session. Shared by all workers.
 pub struct Outbox {
@@ -328,7 +319,7 @@ impl Outbox {
         }
         // Under the mutex, so that a row noted by `insured` is seen either there or here.
         self.safe.store(upto, Ordering::Release);
-        let rows = if state.rows.is_empty() {
+        let mut rows = if state.rows.is_empty() {
             Vec::new()
         } else {
             let later = state.rows.split_off(&upto.saturating_add(1));
@@ -338,7 +329,7 @@ impl Outbox {
         if !state.copies.is_empty() {
             let later = state.copies.split_off(&upto.saturating_add(1));
             let done = std::mem::replace(&mut state.copies, later);
-            done.into_values().for_each(Copies::arrived);
+            rows.extend(done.into_values().filter_map(Copies::arrived));
         }
         if !state.waiters.is_empty() {
             let (due, rest) = std::mem::take(&mut state.waiters)
@@ -426,36 +417,6 @@ impl Outbox {
             state.waiters.push((at.0, waker.clone()));
         }
         Progress::Waits
-    }
-
-    /// Copies of the messages that are not safe and have no spool row yet, oldest first.
-    #[must_use]
-    pub fn uninsured(&self) -> Vec<Numbered> {
-        let state = self.state.lock();
-        let underway = state.underway.iter().flat_map(|drained| drained.iter());
-        let unacked = state.acks.iter().flat_map(|acks| acks.iter());
-        underway
-            .chain(unacked)
-            .chain(&state.queue)
-            .filter(|(at, stanza)| {
-                stanza.kind() == Kind::Message && !state.rows.contains_key(&at.0)
-            })
-            .cloned()
-            .collect()
-    }
-
-    /// Notes that the message at `at` is in the spool too, if that still matters.
-    #[must_use]
-    pub fn insured(&self, at: Position, row: i64) -> Insured {
-        let mut state = self.state.lock();
-        if self.is_safe(at) {
-            return Insured::Safe;
-        }
-        if state.closed {
-            return Insured::Ended;
-        }
-        state.rows.insert(at.0, row);
-        Insured::Waits
     }
 
     /// The session has ended and the outbox takes no more. Returns what was not safe, in order, with the spool rows

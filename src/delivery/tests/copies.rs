@@ -29,7 +29,7 @@ fn what_nobody_of_several_has_is_kept_once() {
         let (desk, phone) = both_told(&stage).await;
         stage.leave(&phone);
         stage.settled().await;
-        assert_eq!(stage.kept().await, 0, "the desk has it");
+        assert_eq!(stage.kept().await, 1, "until the desk has sent it");
         stage.leave(&desk);
         stage.settled().await;
         assert_eq!(stage.kept().await, 1);
@@ -79,5 +79,44 @@ fn a_message_that_the_spool_has_no_room_for_is_safe_when_it_is_taken() {
         assert_eq!(outbox.poll_safe(at, Waker::noop()), Progress::Waits);
         assert_eq!(juliet.reads(&stage), (0..=1_000).collect::<Vec<_>>());
         assert_eq!(outbox.poll_safe(at, Waker::noop()), Progress::Safe);
+    });
+}
+
+#[test]
+fn one_row_keeps_a_message_for_all_sessions_that_wait_to_send_it() {
+    play(1 << 20, |stage| async move {
+        let (desk, phone) = both_told(&stage).await;
+        let account = stage.delivery.directory().find("juliet@localhost").unwrap();
+        for one in [&phone, &desk] {
+            let insured = stage.delivery.insure(&account, &one.outbox).unwrap();
+            assert!(matches!(insured.await.unwrap(), Ok(Safe::Now)));
+        }
+        assert_eq!(stage.kept().await, 1);
+        stage.leave(&phone);
+        stage.settled().await;
+        assert_eq!(stage.kept().await, 1, "the desk has only memory beside it");
+        stage.leave(&desk);
+        stage.settled().await;
+        let again = stage.bind("balcony", 3);
+        stage.available(&again);
+        stage.settled().await;
+        assert_eq!(again.reads(&stage), vec![1]);
+        stage.settled().await;
+        assert_eq!(stage.kept().await, 0);
+    });
+}
+
+#[test]
+fn what_a_session_was_to_make_safe_is_safe_when_it_ends_before() {
+    play(1 << 20, |stage| async move {
+        let (desk, phone) = both_told(&stage).await;
+        let account = stage.delivery.directory().find("juliet@localhost").unwrap();
+        let insured = stage.delivery.insure(&account, &phone.outbox).unwrap();
+        stage.leave(&phone);
+        assert!(matches!(insured.await.unwrap(), Ok(Safe::Now)));
+        assert_eq!(stage.kept().await, 1, "for the desk");
+        assert_eq!(desk.reads(&stage), vec![1]);
+        stage.settled().await;
+        assert_eq!(stage.kept().await, 0);
     });
 }

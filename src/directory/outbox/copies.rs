@@ -1,37 +1,81 @@
-//! One message in the outboxes of several sessions: who ends without it need not pass it on while another has it.
+//! One message in the outboxes of several sessions: who ends without it need not pass it on while another has it, and one row
+//! of the spool keeps it for all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
 
 use super::{Item, Outbox, Position, Pushed};
 
 /// The copies of one message.
 #[derive(Clone, Debug, Default)]
-pub struct Copies(Arc<State>);
+pub struct Copies(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    arrived: AtomicBool,
-    waiting: AtomicUsize,
+    arrived: bool,
+    waiting: usize,
+    /// The spool has it, until one has arrived.
+    row: Option<i64>,
+}
+
+/// What becomes of a message with the session that had a copy of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Another session has it.
+    Arrived,
+    /// Another session waits to send it.
+    Waits,
+    /// It was the last that might have sent it. The spool has it in this row, if it does.
+    Last(Option<i64>),
 }
 
 impl Copies {
     /// One more session has it in its outbox.
     pub(super) fn held(&self) -> Copies {
-        self.0.waiting.fetch_add(1, Ordering::AcqRel);
+        let mut state = self.0.lock();
+        state.waiting = state.waiting.saturating_add(1);
+        drop(state);
         self.clone()
     }
 
-    /// A copy is safe.
-    pub(super) fn arrived(self) {
-        self.0.arrived.store(true, Ordering::Release);
+    /// A copy is safe. The row, which nobody needs any more.
+    pub(super) fn arrived(self) -> Option<i64> {
+        let mut state = self.0.lock();
+        state.arrived = true;
+        state.row.take()
     }
 
-    /// A session has ended with its copy. Whether another has one that is safe, or will be: of those that end without, the
-    /// last hears no.
-    pub(super) fn left(self) -> bool {
-        let last = self.0.waiting.fetch_sub(1, Ordering::AcqRel) <= 1;
-        self.0.arrived.load(Ordering::Acquire) || !last
+    /// A session has ended with its copy.
+    fn left(self) -> Left {
+        let mut state = self.0.lock();
+        state.waiting = state.waiting.saturating_sub(1);
+        match (state.arrived, state.waiting) {
+            (true, _) => Left::Arrived,
+            (false, 0) => Left::Last(state.row.take()),
+            (false, _) => Left::Waits,
+        }
+    }
+
+    /// The spool has it in `row`: for all that wait. False when none does, or the spool had it already.
+    #[must_use]
+    pub fn insure(&self, row: i64) -> bool {
+        let mut state = self.0.lock();
+        let needed = !state.arrived && state.waiting > 0 && state.row.is_none();
+        if needed {
+            state.row = Some(row);
+        }
+        needed
+    }
+
+    /// Whether nothing is lost with the sessions that wait.
+    pub(super) fn is_insured(&self) -> bool {
+        let state = self.0.lock();
+        state.arrived || state.row.is_some()
+    }
+
+    pub(super) fn row(&self) -> Option<i64> {
+        self.0.lock().row
     }
 }
 
@@ -41,12 +85,11 @@ impl Outbox {
         self.push_one(item, Some(copies))
     }
 
-    /// After the end, once for each: gives up the stanza at `at`. Whether it went to other sessions too, and one of them has it
-    /// or will.
+    /// After the end, once for each: gives up the stanza at `at`. `None` for one that went to this session alone.
     #[must_use]
-    pub fn give_up_copy(&self, at: Position) -> bool {
+    pub fn give_up_copy(&self, at: Position) -> Option<Left> {
         let copies = self.state.lock().copies.remove(&at.0);
-        copies.is_some_and(Copies::left)
+        copies.map(Copies::left)
     }
 }
 
@@ -58,14 +101,34 @@ mod tests {
     fn only_the_last_that_ends_without_it_passes_a_message_on() {
         let copies = Copies::default();
         let (one, two) = (copies.held(), copies.held());
-        assert!(one.left() && !two.left());
+        assert_eq!(one.left(), Left::Waits);
+        assert_eq!(two.left(), Left::Last(None));
+        assert!(!copies.insure(7), "for nobody");
     }
 
     #[test]
     fn nobody_passes_on_what_has_arrived() {
         let copies = Copies::default();
         let (one, two) = (copies.held(), copies.held());
-        one.arrived();
-        assert!(two.left());
+        assert_eq!(one.arrived(), None);
+        assert!(!copies.insure(7), "for nobody");
+        assert_eq!(two.left(), Left::Arrived);
+    }
+
+    #[test]
+    fn one_row_keeps_it_for_all_until_one_has_it() {
+        for arrives in [false, true] {
+            let copies = Copies::default();
+            let (one, two) = (copies.held(), copies.held());
+            assert!(!copies.is_insured());
+            assert!(copies.insure(7) && !copies.insure(8) && copies.is_insured());
+            if arrives {
+                assert_eq!(one.arrived(), Some(7));
+                assert_eq!(two.left(), Left::Arrived);
+            } else {
+                assert_eq!(one.left(), Left::Waits);
+                assert_eq!(two.left(), Left::Last(Some(7)));
+            }
+        }
     }
 }

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 use super::acks::{AckLimits, AckTooHigh, Acked, Acks};
 use super::{Closing, Item, Outbox, Position, remember};
 use crate::limit::Memory;
-use crate::stanza::Kind;
 
 /// What of a session goes with it from socket to socket, beside what the directory keeps.
 #[derive(Debug)]
@@ -148,13 +147,14 @@ impl Outbox {
         let acks = state.acks.as_ref().filter(|_| state.underway.is_none())?;
         let (acked, unacked) = (acks.acked(), acks.iter().count());
         drop(state);
-        let items = self.finish().into_iter();
+        let items = self.finish().into_iter().map(|((at, stanza), row)| {
+            let row = row.or_else(|| self.state.lock().copies.get(&at.0)?.row());
+            Item { stanza, row }
+        });
         Some(Packed {
             acked,
             unacked,
-            items: items
-                .map(|((_, stanza), row)| Item { stanza, row })
-                .collect(),
+            items: items.collect(),
         })
     }
 
@@ -186,19 +186,5 @@ impl Outbox {
             outbox.set_bytes(&mut state, bytes);
         }
         outbox
-    }
-
-    /// For a session without a socket: whether a message behind `after` is neither safe nor in the spool.
-    #[must_use]
-    pub fn has_uninsured(&self, after: Position) -> bool {
-        let state = self.state.lock();
-        let underway = state.underway.iter().flat_map(|drained| drained.iter());
-        let unacked = state.acks.iter().flat_map(|acks| acks.iter());
-        underway
-            .chain(unacked)
-            .chain(&state.queue)
-            .any(|(at, stanza)| {
-                *at > after && stanza.kind() == Kind::Message && !state.rows.contains_key(&at.0)
-            })
     }
 }
