@@ -197,6 +197,8 @@ fn is_prefix_fault(end: &End<rxml::Error>) -> bool {
             rxml::Error::UndeclaredNamespacePrefix(_)
                 | rxml::Error::DuplicateAttribute
                 | rxml::Error::EmptyNamespaceUri
+                | rxml::Error::ReservedNamespacePrefix
+                | rxml::Error::ReservedNamespaceName
         )
     )
 }
