@@ -44,6 +44,7 @@ mod login;
 mod presence;
 mod queue;
 mod registration;
+mod restarted;
 mod resumption;
 mod roster;
 mod roster_console;

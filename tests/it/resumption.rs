@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use stanzad::store::spool::{Owner, Quota, SpoolRow};
-use stanzad::store::{Store, StoreOptions};
 use stanzad::xml::Element;
 
 use crate::harness::{Client, Login, PATIENCE, Server, Setup};
@@ -11,7 +9,7 @@ use crate::stream_management::{
     SM, ack, h, handled, ids, managed, messages, sm, start, start_gated,
 };
 
-const TO: &str = "juliet@localhost/r";
+pub const TO: &str = "juliet@localhost/r";
 
 /// A worker that nobody else uses.
 const EAST: &str = r#"
@@ -20,8 +18,12 @@ xmpp_listener { Listen "127.0.0.5:0" { tls = "direct" pool_name = "east" } }
 "#;
 
 /// Logged in and available, with a session that can be resumed, and its name.
-fn resumable(server: &Server, user: &str) -> (Client, String) {
-    let mut client = Client::online(&Login::direct(server.direct(), user).resource("r")).unwrap();
+pub fn resumable(server: &Server, user: &str) -> (Client, String) {
+    resumable_at(&Login::direct(server.direct(), user).resource("r"))
+}
+
+pub fn resumable_at(login: &Login) -> (Client, String) {
+    let mut client = Client::online(login).unwrap();
     assert!(client.kept.is_empty(), "{:?}", client.kept);
     client
         .send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
@@ -34,7 +36,7 @@ fn resumable(server: &Server, user: &str) -> (Client, String) {
 }
 
 /// Logged in, and has asked to resume; what it is told.
-fn resume(server: &Server, user: &str, id: &str, h: u32) -> (Client, Element) {
+pub fn resume(server: &Server, user: &str, id: &str, h: u32) -> (Client, Element) {
     resume_at(&Login::direct(server.direct(), user), id, h)
 }
 
@@ -60,7 +62,7 @@ fn ask_to_resume(client: &mut Client, id: &str, h: u32) -> Element {
 }
 
 /// The same, which must succeed; and the server's `h`.
-fn resumed(server: &Server, user: &str, id: &str, seen: u32) -> (Client, u32) {
+pub fn resumed(server: &Server, user: &str, id: &str, seen: u32) -> (Client, u32) {
     let (client, told) = resume(server, user, id, seen);
     assert_eq!(told.name(), "resumed", "{told}");
     assert_eq!(told.attr("previd"), Some(id));
@@ -68,7 +70,7 @@ fn resumed(server: &Server, user: &str, id: &str, seen: u32) -> (Client, u32) {
     (client, handled)
 }
 
-fn assert_failed(told: &Element, condition: &str) {
+pub fn assert_failed(told: &Element, condition: &str) {
     assert_eq!(told.name(), "failed", "{told}");
     assert!(
         told.to_string().contains(&format!("<{condition} ")),
@@ -76,13 +78,13 @@ fn assert_failed(told: &Element, condition: &str) {
     );
 }
 
-fn sessions(server: &Server, of: &str) -> Vec<serde_json::Value> {
+pub fn sessions(server: &Server, of: &str) -> Vec<serde_json::Value> {
     let listed = server.ctl(&["--json", "session", "list", of]);
     serde_json::from_str(&listed.stdout).unwrap()
 }
 
 /// Until the user has one session, in that state, or none; and its row.
-fn wait_for(server: &Server, of: &str, state: Option<&str>) -> Option<serde_json::Value> {
+pub fn wait_for(server: &Server, of: &str, state: Option<&str>) -> Option<serde_json::Value> {
     let until = Instant::now() + PATIENCE;
     loop {
         let mut rows = sessions(server, of);
@@ -97,7 +99,7 @@ fn wait_for(server: &Server, of: &str, state: Option<&str>) -> Option<serde_json
     }
 }
 
-fn say(client: &mut Client, ids: &[&str]) {
+pub fn say(client: &mut Client, ids: &[&str]) {
     for id in ids {
         client.say(TO, id, "said").unwrap();
     }
@@ -446,131 +448,4 @@ fn another_session_with_its_resource_ends_one_that_waits_and_gets_what_it_was_se
     assert_eq!(ids(&juliet.kept), ["1"]);
     let (_, told) = resume(&server, "juliet", &id, 0);
     assert_failed(&told, "item-not-found");
-}
-
-const PRESENCE: &str =
-    "scriptlet \"scriptlet\" { script \"presence\" { source = \"msys.xmpp.presence\" } }\n";
-
-fn stop_and_start(server: &mut Server) {
-    server.signal(rustix::process::Signal::TERM);
-    let ended = server.wait();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    server.restart();
-}
-
-#[test]
-fn sessions_are_resumed_after_the_server_was_restarted() {
-    let mut server = start(PRESENCE);
-    let (mut juliet, hers) = resumable(&server, "juliet");
-    let (mut romeo, his) = resumable(&server, "romeo");
-    // He believes that she is available, and nobody says otherwise.
-    juliet
-        .send("<presence to='romeo@localhost/r'><show>dnd</show></presence>")
-        .unwrap();
-    romeo
-        .expect("presence", |element| element.name() == "presence")
-        .unwrap();
-    say(&mut romeo, &["1", "2"]);
-    messages(&mut juliet, &["1", "2"]);
-    ack(&mut juliet, 1);
-    assert_eq!(handled(&mut juliet), 1);
-    assert_eq!(handled(&mut romeo), 3, "two and a ping");
-    // One is connected when the server stops, the other is not.
-    drop(juliet);
-    wait_for(&server, "juliet@localhost", Some("detached"));
-    say(&mut romeo, &["3"]);
-    stop_and_start(&mut server);
-    let error = romeo
-        .expect("stream error", |element| element.name() == "error")
-        .unwrap();
-    assert!(error.to_string().contains("<system-shutdown "), "{error}");
-
-    wait_for(&server, "juliet@localhost", Some("detached"));
-    // Presence, the answers to two pings: he has handled all.
-    let (mut romeo, counted) = resumed(&server, "romeo", &his, 3);
-    assert_eq!(counted, 5);
-    say(&mut romeo, &["4"]);
-    let (mut juliet, counted) = resumed(&server, "juliet", &hers, 1);
-    assert_eq!(counted, 1);
-    let came = messages(&mut juliet, &["2", "3", "4"]);
-    for message in &came[..2] {
-        assert!(message.child("delay", "urn:xmpp:delay").is_none());
-    }
-    ack(&mut juliet, 4);
-    let row = wait_for(&server, "juliet@localhost", Some("live")).unwrap();
-    assert_eq!(row["priority"], 0);
-    romeo
-        .send("<iq type='get' id='quiet'><ping xmlns='urn:xmpp:ping'/></iq>")
-        .unwrap();
-    let first = romeo
-        .expect("nothing but the answer", |element| {
-            element.name() == "presence" || element.attr("id") == Some("quiet")
-        })
-        .unwrap();
-    assert_eq!(first.name(), "iq", "nobody has said that she is gone");
-    // She goes now, and he hears it: the presence that she had directed to him was not forgotten.
-    juliet.close().unwrap();
-    romeo
-        .expect("presence", |element| {
-            element.name() == "presence" && element.attr("type") == Some("unavailable")
-        })
-        .unwrap();
-    let juliet = Client::online(&Login::direct(server.direct(), "juliet")).unwrap();
-    assert!(juliet.kept.is_empty(), "{:?}", juliet.kept);
-}
-
-#[test]
-fn who_does_not_come_back_after_a_restart_gets_its_messages_once() {
-    let mut server = start("sm_resume_time = 5\n");
-    let (mut juliet, id) = resumable(&server, "juliet");
-    let mut romeo = managed(&server, "romeo");
-    say(&mut romeo, &["1", "2"]);
-    messages(&mut juliet, &["1", "2"]);
-    ack(&mut juliet, 1);
-    assert_eq!(handled(&mut juliet), 0);
-    stop_and_start(&mut server);
-    wait_for(&server, "juliet@localhost", None);
-    let (_, told) = resume(&server, "juliet", &id, 1);
-    assert_failed(&told, "item-not-found");
-    let juliet = Client::online(&Login::direct(server.direct(), "juliet")).unwrap();
-    assert_eq!(ids(&juliet.kept), ["2"]);
-    juliet.close().unwrap();
-    // A record is read once.
-    stop_and_start(&mut server);
-    assert!(sessions(&server, "juliet@localhost").is_empty());
-    let juliet = Client::online(&Login::direct(server.direct(), "juliet")).unwrap();
-    assert!(juliet.kept.is_empty(), "{:?}", juliet.kept);
-}
-
-#[test]
-fn what_was_stored_after_a_session_was_saved_comes_before_anything_new() {
-    let mut server = start("");
-    let (juliet, hers) = resumable(&server, "juliet");
-    let mut romeo = managed(&server, "romeo");
-    drop(juliet);
-    wait_for(&server, "juliet@localhost", Some("detached"));
-    say(&mut romeo, &["1"]);
-    server.signal(rustix::process::Signal::TERM);
-    assert_eq!(server.wait().code, Some(0));
-    // As when another session has said something between hers being saved and its own end.
-    let late = format!("<message from='romeo@localhost/r' to='{TO}' type='chat' id='2'/>");
-    let row = SpoolRow {
-        owner: Owner::parse("juliet@localhost").unwrap(),
-        stanza: late.into(),
-        from: None,
-        stored_at: 0,
-        expires_at: None,
-    };
-    let quota = Quota {
-        rows: 100,
-        bytes: 1 << 20,
-    };
-    let store = Store::open(&server.setup().data(), StoreOptions::new(|| 0)).unwrap();
-    store.spool_append(vec![row], quota).wait().unwrap();
-    store.close().wait().unwrap();
-    server.restart();
-    let mut romeo = managed(&server, "romeo");
-    say(&mut romeo, &["3"]);
-    let (mut juliet, _) = resumed(&server, "juliet", &hers, 0);
-    messages(&mut juliet, &["1", "2", "3"]);
 }

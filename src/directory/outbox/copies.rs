@@ -85,6 +85,33 @@ impl Outbox {
         self.push_one(item, Some(copies))
     }
 
+    /// What a message that waits here, and is in the spool as `row`, has in common with its copies elsewhere: for an outbox
+    /// that was restored with one of them.
+    fn copies_of_row(&self, row: i64) -> Option<Copies> {
+        let mut state = self.state.lock();
+        if let Some(copies) = state.copies.values().find(|it| it.row() == Some(row)) {
+            return Some(copies.clone());
+        }
+        let at = *state.rows.iter().find(|(_, have)| **have == row)?.0;
+        state.rows.remove(&at);
+        let copies = Copies::default();
+        state.copies.insert(at, copies.held());
+        copies.insure(row).then_some(copies)
+    }
+
+    /// After a restart, which knows copies by their row alone: what waits here as `row` is a copy of what waits in `other`.
+    pub fn share_row(&self, row: i64, other: &Outbox) {
+        let Some(copies) = other.copies_of_row(row) else {
+            return;
+        };
+        let mut state = self.state.lock();
+        let found = state.rows.iter().find(|(_, have)| **have == row);
+        if let Some(at) = found.map(|(at, _)| *at) {
+            state.rows.remove(&at);
+            state.copies.insert(at, copies.held());
+        }
+    }
+
     /// After the end, once for each: gives up the stanza at `at`. `None` for one that went to this session alone.
     #[must_use]
     pub fn give_up_copy(&self, at: Position) -> Option<Left> {

@@ -163,7 +163,10 @@ pub fn restore(
     };
     delivery.directory().with(&jid, |_, state| {
         for row in rows {
-            let _ = state.carry(row);
+            if !state.carry(row) {
+                let others = state.resources().iter();
+                others.for_each(|other| outbox.share_row(row, &other.outbox));
+            }
         }
         state.bind(Resource {
             jid: jid.clone(),
