@@ -448,3 +448,46 @@ fn replace<'a>(text: &'a str, good: impl Fn(char) -> bool, with: &str) -> Cow<'a
     }
     Cow::Owned(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_that_differ_are_not_equal() {
+        let read = |text: &str| Element::parse(text.as_bytes(), "", &[]).unwrap();
+        let one = read("<a xmlns='u' x='1' y='2'><b/>text<c/></a>");
+        assert_eq!(one, read("<a y='2' x='1' xmlns='u'><b></b>text<c/></a>"));
+        for other in [
+            "<z xmlns='u' x='1' y='2'><b/>text<c/></z>",
+            "<a xmlns='v' x='1' y='2'><b/>text<c/></a>",
+            "<a xmlns='u' x='1'><b/>text<c/></a>",
+            "<a xmlns='u' x='1' y='3'><b/>text<c/></a>",
+            "<a xmlns='u' x='1' z='2'><b/>text<c/></a>",
+            "<a xmlns='u' x='1' y='2' z='3'><b/>text<c/></a>",
+            "<a xmlns='u' x='1' y='2'><b/>text</a>",
+            "<a xmlns='u' x='1' y='2'><b/>text<c/><d/></a>",
+            "<a xmlns='u' x='1' y='2'><b/>other<c/></a>",
+            "<a xmlns='u' x='1' y='2'><b/>text<d/></a>",
+            "<a xmlns='u' x='1' y='2'><b/><c/>text</a>",
+        ] {
+            let other = read(other);
+            assert_ne!(one, other);
+            assert_ne!(other, one);
+        }
+        assert_eq!(format!("{one:?}"), one.to_string());
+    }
+
+    #[test]
+    fn a_namespace_has_neither_white_space_nor_control_characters() {
+        for (given, kept) in [
+            ("urn:\u{80}x", "urn:_x"),
+            ("urn:\u{2003}x", "urn:_x"),
+            ("urn:\tx", "urn:_x"),
+            ("urn:\u{1}x", "urn:_x"),
+            ("urn:\u{e9}x", "urn:\u{e9}x"),
+        ] {
+            assert_eq!(Element::new("a", given).ns(), kept, "{given:?}");
+        }
+    }
+}
