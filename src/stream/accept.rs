@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::config::{self, Component, ComponentStreams, Config, PeerSettings, Role, TlsMode};
+use crate::config::{self, Component, Config, PeerSettings, Role, TlsMode};
 use crate::directory::AckTooHigh;
 use crate::hook::{PeerKind, TlsInfo};
 use crate::jid::Jid;
@@ -234,12 +234,7 @@ fn rules(context: &AcceptContext, peer: SocketAddr) -> Rules {
             Box::new(move |domain| config.registration_of(domain))
         },
         registration_without_tls: settings.registration_without_tls,
-        components: match settings.component_streams {
-            ComponentStreams::None => Components::Nowhere,
-            ComponentStreams::Local if peer.ip().to_canonical().is_loopback() => Components::Here,
-            ComponentStreams::Tls | ComponentStreams::Local => Components::Encrypted,
-            ComponentStreams::Any => Components::Here,
-        },
+        components: Components::of(settings.component_streams, peer.ip()),
         component: {
             let config = context.config.clone();
             Box::new(move |domain| config.component(domain).cloned())

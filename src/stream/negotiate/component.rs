@@ -1,8 +1,9 @@
 //! A component's stream (XEP-0114): a header, a handshake, and no features between them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::Component;
+use crate::config::{Component, ComponentStreams};
 use crate::sasl::{Failure, proves};
 use crate::xml::{COMPONENT_NS, Element, Header};
 
@@ -18,6 +19,19 @@ pub enum Components {
     Encrypted,
     /// Here, encrypted or not.
     Here,
+}
+
+impl Components {
+    /// Those that come from `peer` to a socket with that `component_streams`.
+    #[must_use]
+    pub fn of(streams: ComponentStreams, peer: IpAddr) -> Components {
+        match streams {
+            ComponentStreams::None => Components::Nowhere,
+            ComponentStreams::Local if peer.to_canonical().is_loopback() => Components::Here,
+            ComponentStreams::Tls | ComponentStreams::Local => Components::Encrypted,
+            ComponentStreams::Any => Components::Here,
+        }
+    }
 }
 
 impl Negotiation {
@@ -84,5 +98,41 @@ impl Negotiation {
     pub(super) fn attached(&mut self, component: Arc<Component>, out: &mut Vec<u8>) -> Next {
         out.extend_from_slice(b"<handshake/>");
         Next::Attached(component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_clear_text_stays_on_this_machine() {
+        for (streams, here, elsewhere) in [
+            (
+                ComponentStreams::None,
+                Components::Nowhere,
+                Components::Nowhere,
+            ),
+            (
+                ComponentStreams::Local,
+                Components::Here,
+                Components::Encrypted,
+            ),
+            (
+                ComponentStreams::Tls,
+                Components::Encrypted,
+                Components::Encrypted,
+            ),
+            (ComponentStreams::Any, Components::Here, Components::Here),
+        ] {
+            for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+                let peer = peer.parse().unwrap();
+                assert_eq!(Components::of(streams, peer), here, "{peer}");
+            }
+            for peer in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1"] {
+                let peer = peer.parse().unwrap();
+                assert_eq!(Components::of(streams, peer), elsewhere, "{peer}");
+            }
+        }
     }
 }
