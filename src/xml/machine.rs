@@ -551,3 +551,31 @@ fn is_plain_namespace(value: &[u8]) -> bool {
         && value != super::XML_NS.as_bytes()
         && value != super::XMLNS_NS.as_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{Frame, Framer};
+
+    #[test]
+    fn a_declaration_comes_in_pieces_and_in_time() {
+        let open = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+            xmlns:stream='http://etherx.jabber.org/streams'>";
+        for cut in 1..open.len() {
+            let (mut first, mut second) = open.as_bytes().split_at(cut);
+            let mut framer = Framer::new(Limits::BEFORE_AUTH);
+            assert_eq!(framer.next(&mut first).map(|it| it.is_none()), Ok(true));
+            let header = framer.next(&mut second);
+            assert!(matches!(header, Ok(Some(Frame::Header(_)))), "{cut}");
+        }
+        let endless = format!("<?xml{}", " ".repeat(MAX_DECLARATION_BYTES));
+        for (length, refused) in [
+            (MAX_DECLARATION_BYTES - 1, false),
+            (MAX_DECLARATION_BYTES, true),
+            (MAX_DECLARATION_BYTES + 1, true),
+        ] {
+            let told = Framer::new(Limits::BEFORE_AUTH).next(&mut &endless.as_bytes()[..length]);
+            assert_eq!(told.is_err(), refused, "{length}");
+        }
+    }
+}
