@@ -260,7 +260,8 @@ pub fn compare_headers(stream: &[u8], cuts: &[usize]) {
         return;
     }
     let (our_trees, our_end) = ours(stream, cuts);
-    let (their_trees, their_end) = theirs(stream, cuts);
+    // White space in front is allowed (XML 1.0 §2.8), and refused by rxml 0.14 when a read ends in it.
+    let (their_trees, their_end) = theirs(stream.trim_ascii_start(), cuts);
     if matches!(our_end, End::Refused(_)) {
         assert!(our_trees.len() <= their_trees.len(), "{text}");
         assert_eq!(&our_trees[..], &their_trees[..our_trees.len()], "{text}");
