@@ -263,8 +263,8 @@ fn names_secret(name: &str) -> bool {
     SECRETS.iter().any(|part| name.contains(part)) || name.split('_').any(meant)
 }
 
-/// The first such name in `line` from `start` on: from where to where.
-fn secret_name(line: &str, start: usize) -> Option<(usize, usize)> {
+/// Where the first such name in `line` from `start` on ends.
+fn secret_name(line: &str, start: usize) -> Option<usize> {
     let mut at = start;
     while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
         let of_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -273,7 +273,7 @@ fn secret_name(line: &str, start: usize) -> Option<(usize, usize)> {
         let length = name.find(|c| !of_name(c)).unwrap_or(name.len());
         at = begin.saturating_add(length);
         if name.get(..length).is_some_and(names_secret) {
-            return Some((begin, at));
+            return Some(at);
         }
     }
     None
@@ -283,7 +283,7 @@ fn secret_name(line: &str, start: usize) -> Option<(usize, usize)> {
 fn hide_secrets(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut done = 0_usize;
-    while let Some((_, name_end)) = secret_name(line, done) {
+    while let Some(name_end) = secret_name(line, done) {
         let behind = line.get(name_end..).unwrap_or_default();
         let value = behind.trim_start_matches([' ', '\t', '=', ':']);
         let between = behind.len().saturating_sub(value.len());

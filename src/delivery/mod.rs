@@ -348,7 +348,7 @@ impl Delivery {
             }
         }
         // What has a row is older than what has none, so it goes first.
-        let mut work = others_wait;
+        let mut work = false;
         if others_wait {
             // Who asked for this session's copy to be safe is answered behind that.
             let others: Vec<_> = state
@@ -360,6 +360,7 @@ impl Delivery {
                 let (receipt, _) = oneshot::channel();
                 state.queue_first(Queued::Insure { outbox, receipt });
             }
+            work = true;
         }
         if !messages.is_empty() {
             state.queue_first(Queued::Unsent {

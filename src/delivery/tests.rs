@@ -10,7 +10,7 @@ use std::task::Waker;
 use tokio::runtime::{Builder, LocalOptions};
 
 use super::*;
-use crate::directory::{About, Progress, Safe};
+use crate::directory::{About, Outcome, Progress, Safe};
 use crate::sasl::Credentials;
 use crate::store::StoreOptions;
 use crate::store::spool::Owner;
@@ -88,6 +88,21 @@ impl Stage {
             .presence(&client.jid, client.session, Some(Stanza::presence("")));
     }
 
+    /// A session that has what waited for it.
+    async fn online(&self, resource: &str, session: u64) -> Client {
+        let client = self.bind(resource, session);
+        self.available(&client);
+        self.settled().await;
+        client
+    }
+
+    /// Asks that what waits for `client` be safe now.
+    async fn insured(&self, client: &Client) -> Outcome {
+        let account = self.delivery.directory().find("juliet@localhost").unwrap();
+        let insured = self.delivery.insure(&account, &client.outbox).unwrap();
+        insured.await.unwrap()
+    }
+
     fn leave(&self, client: &Client) -> Vec<Stanza> {
         self.delivery
             .unbind(&client.jid, client.session, &client.outbox)
@@ -156,9 +171,7 @@ fn messages_for_one_who_is_away_wait_in_order_and_are_stamped() {
         for id in 0..250 {
             outcome(stage.say("juliet@localhost", id)).await.unwrap();
         }
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let first = juliet.outbox.drain(1, Waker::noop()).unwrap();
         let (at, stanza) = &first[0];
         assert!(stanza.has_child("delay", "urn:xmpp:delay"));
@@ -167,9 +180,7 @@ fn messages_for_one_who_is_away_wait_in_order_and_are_stamped() {
         stage.delivery.delete_rows(&juliet.jid, rows);
         assert_eq!(juliet.reads(&stage), (1..250).collect::<Vec<_>>());
         stage.settled().await;
-        let later = stage.bind("balcony", 2);
-        stage.available(&later);
-        stage.settled().await;
+        let later = stage.online("balcony", 2).await;
         assert!(
             later.reads(&stage).is_empty(),
             "rows go when they are written"
@@ -190,9 +201,7 @@ fn a_message_to_nobody_is_refused() {
 #[test]
 fn what_a_session_did_not_write_comes_to_the_next_before_anything_newer() {
     play(1 << 20, |stage| async move {
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         for id in 0..5 {
             assert!(matches!(
                 stage.say("juliet@localhost", id),
@@ -201,9 +210,7 @@ fn what_a_session_did_not_write_comes_to_the_next_before_anything_newer() {
         }
         assert!(stage.leave(&juliet).is_empty());
         outcome(stage.say("juliet@localhost", 5)).await.unwrap();
-        let again = stage.bind("garden", 2);
-        stage.available(&again);
-        stage.settled().await;
+        let again = stage.online("garden", 2).await;
         assert_eq!(again.reads(&stage), vec![0, 1, 2, 3, 4, 5]);
     });
 }
@@ -211,9 +218,7 @@ fn what_a_session_did_not_write_comes_to_the_next_before_anything_newer() {
 #[test]
 fn a_full_outbox_sends_messages_to_the_spool_and_catches_up_in_order() {
     play(4096, |stage| async move {
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         for id in 0..200 {
             outcome(stage.say("juliet@localhost", id)).await.unwrap();
         }
@@ -233,9 +238,7 @@ fn a_full_outbox_sends_messages_to_the_spool_and_catches_up_in_order() {
 #[test]
 fn a_session_that_ends_while_it_is_behind_loses_and_doubles_nothing() {
     play(4096, |stage| async move {
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         for id in 0..100 {
             outcome(stage.say("juliet@localhost", id)).await.unwrap();
         }
@@ -258,9 +261,7 @@ fn a_session_that_ends_while_it_is_behind_loses_and_doubles_nothing() {
 #[test]
 fn an_insured_message_is_safe_before_it_is_written_and_comes_once() {
     play(1 << 20, |stage| async move {
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let Receipt::Written {
             account: Some(account),
             outbox,
@@ -274,9 +275,7 @@ fn an_insured_message_is_safe_before_it_is_written_and_comes_once() {
         assert!(matches!(insured.await.unwrap(), Ok(Safe::Now)));
         stage.leave(&juliet);
         stage.settled().await;
-        let again = stage.bind("balcony", 2);
-        stage.available(&again);
-        stage.settled().await;
+        let again = stage.online("balcony", 2).await;
         assert_eq!(again.reads(&stage), vec![7]);
     });
 }
@@ -337,9 +336,7 @@ fn an_older_session_of_the_same_resource_is_asked_to_end() {
 #[test]
 fn who_takes_the_place_of_a_session_gets_what_that_had_not_written_before_anything_newer() {
     play(1 << 20, |stage| async move {
-        let first = stage.bind("balcony", 1);
-        stage.available(&first);
-        stage.settled().await;
+        let first = stage.online("balcony", 1).await;
         for id in 0..3 {
             outcome(stage.say("juliet@localhost", id)).await.unwrap();
         }
@@ -353,9 +350,7 @@ fn who_takes_the_place_of_a_session_gets_what_that_had_not_written_before_anythi
         stage.delivery.deliver(question);
 
         // The older session has not noticed yet.
-        let second = stage.bind("balcony", 3);
-        stage.available(&second);
-        stage.settled().await;
+        let second = stage.online("balcony", 3).await;
         outcome(stage.say("juliet@localhost", 3)).await.unwrap();
         assert_eq!(second.reads(&stage), [0, 1, 2, 3]);
         let bounced = nurse.outbox.drain(usize::MAX, Waker::noop()).unwrap();
@@ -371,9 +366,7 @@ fn who_takes_the_place_of_a_session_gets_what_that_had_not_written_before_anythi
 #[test]
 fn a_message_that_is_being_written_can_be_insured() {
     play(1 << 20, |stage| async move {
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let Receipt::Written {
             account: Some(account),
             outbox,
@@ -396,9 +389,7 @@ fn a_message_that_is_being_written_can_be_insured() {
 #[test]
 fn a_session_that_ends_while_its_messages_are_insured_keeps_one_row_of_each() {
     play(1 << 20, |stage| async move {
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let receipts: Vec<_> = (0..3).map(|id| stage.say("juliet@localhost", id)).collect();
         let Some(Receipt::Written {
             account: Some(account),
@@ -415,9 +406,7 @@ fn a_session_that_ends_while_its_messages_are_insured_keeps_one_row_of_each() {
         assert!(insured.await.unwrap().is_ok());
         stage.settled().await;
         assert_eq!(stage.kept().await, 3);
-        let again = stage.bind("balcony", 2);
-        stage.available(&again);
-        stage.settled().await;
+        let again = stage.online("balcony", 2).await;
         assert_eq!(again.reads(&stage), vec![0, 1, 2]);
     });
 }
@@ -456,9 +445,7 @@ fn what_is_left_behind_comes_to_the_next_resource_in_order() {
 fn deleted_rows_are_not_free_for_a_flush_that_fetched_them_before() {
     play(1 << 20, |stage| async move {
         outcome(stage.say("juliet@localhost", 1)).await.unwrap();
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let with = |look: &dyn Fn(&mut State)| {
             let directory = stage.delivery.directory();
             directory.with(&juliet.jid, |_, state| look(state));
@@ -484,9 +471,7 @@ fn deleted_rows_are_not_free_for_a_flush_that_fetched_them_before() {
 fn a_left_behind_message_that_cannot_be_stored_comes_back_as_an_error() {
     play(1 << 20, |stage| async move {
         let romeo = stage.bind_as("romeo@localhost/balcony", 1);
-        let juliet = stage.bind("garden", 2);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 2).await;
         stage.delivery.know(&romeo.jid).await.unwrap();
         stage.say("juliet@localhost", 7);
         stage.delivery.store.close().await.unwrap();

@@ -224,12 +224,15 @@ pub fn register(bus: &mut Bus, parts: &Parts) -> StreamFeatures {
         directory.clone(),
     ));
     // Commands are nodes of service discovery: what is theirs comes to them first.
-    for service in [ping, commands, disco.clone()].into_iter().chain(others) {
-        let handler = Rc::new(Native::new(service.clone(), config.clone(), blocks.clone()));
-        if service.for_components() {
-            bus.register(Point::ComponentIqRecv, Band::Native, handler.clone());
-        }
-        bus.register(Point::ClientIqRecv, Band::Native, handler);
+    let services = [ping, commands, disco.clone()].into_iter().chain(others);
+    let services: Vec<_> = services.collect();
+    let for_components = services.iter().filter(|service| service.for_components());
+    for (point, services) in [
+        (Point::ComponentIqRecv, for_components.cloned().collect()),
+        (Point::ClientIqRecv, services),
+    ] {
+        let native = Native::new(services, config.clone(), blocks.clone());
+        bus.register(point, Band::Native, Rc::new(native));
     }
     // The first of its band: no script hears what the recipient does not want to hear.
     let screen = xep0191_blocking::Screen::new(blocks.clone(), directory.clone());

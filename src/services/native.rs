@@ -1,4 +1,4 @@
-//! A service as a handler on the bus.
+//! The services as one handler on the bus: what a request asks, and of whom, is looked at once for all of them.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,23 +11,21 @@ use crate::hook::{Band, Called, Event, Handler, PeerKind, Point, TraceStep, Verd
 use crate::jid::Jid;
 use crate::stanza::{Kind, Stanza, StanzaError};
 
-/// A service, and what tells which domains are ours.
+/// Services in the order in which they are asked, and what tells which domains are ours.
 pub(super) struct Native {
-    service: Rc<dyn Service>,
-    name: Arc<str>,
+    services: Vec<Rc<dyn Service>>,
     config: Rc<dyn Fn() -> Arc<Config>>,
     blocks: Rc<dyn BlockLists>,
 }
 
 impl Native {
     pub(super) fn new(
-        service: Rc<dyn Service>,
+        services: Vec<Rc<dyn Service>>,
         config: Rc<dyn Fn() -> Arc<Config>>,
         blocks: Rc<dyn BlockLists>,
     ) -> Native {
         Native {
-            name: Arc::from(service.name()),
-            service,
+            services,
             config,
             blocks,
         }
@@ -48,36 +46,36 @@ impl Native {
         }
     }
 
-    /// The answer, if this service has one.
-    fn answer(&self, event: &Event) -> Option<Answer> {
+    /// The answer of the first service that takes the request, if one does.
+    fn answer(&self, event: &Event) -> Option<(&Rc<dyn Service>, Answer)> {
         let stanza = event.stanza.as_ref()?;
         let target = self.target(event, stanza)?;
         let kind = stanza.type_();
         let start = stanza.payload_start().ok()??;
-        if !self.service.takes(kind, &start, target) {
-            return None;
-        }
-        if let Some(outcome) = self.service.always() {
-            return Some(Answer::Now(outcome));
+        let mut services = self.services.iter();
+        let service = services.find(|service| service.takes(kind, &start, target))?;
+        if let Some(outcome) = service.always() {
+            return Some((service, Answer::Now(outcome)));
         }
         let payload = stanza.payload()?;
         let from = stanza.from().unwrap_or(&event.peer.jid);
-        let answer = self.service.answer(&Request {
+        let answer = service.answer(&Request {
             kind,
             payload,
             target,
             peer: &event.peer,
             from,
         });
-        Some(match (target, answer) {
+        let answer = match (target, answer) {
             // What is answered at once is the same for every account, and for none.
             (Target::Account(owner), Answer::Wait(waits)) => {
                 let parties = (owner.clone(), from.clone());
-                let nobody = self.service.nobody();
+                let nobody = service.nobody();
                 Answer::wait(unless_blocked(self.blocks.clone(), parties, waits, nobody))
             }
             (_, answer) => answer,
-        })
+        };
+        Some((service, answer))
     }
 }
 
@@ -103,7 +101,7 @@ fn refusal(service: &dyn Service, stanza: &Stanza, error: &StanzaError) -> Optio
 
 /// Puts the answer into the event.
 fn conclude(
-    (service, name): (&dyn Service, &Arc<str>),
+    service: &dyn Service,
     point: Point,
     started: Option<Instant>,
     outcome: Outcome,
@@ -123,7 +121,7 @@ fn conclude(
     if let (Some(started), Some(trace)) = (started, &mut event.trace) {
         trace.push(TraceStep {
             point: point.name(),
-            handler: name.clone(),
+            handler: Arc::from(service.name()),
             verdict: Verdict::Done.name(),
             took: started.elapsed(),
         });
@@ -133,11 +131,11 @@ fn conclude(
 
 impl Handler for Native {
     fn describe(&self, point: Point, band: Band) -> Vec<String> {
-        if self.handles(point, band) {
-            vec![self.name.to_string()]
-        } else {
-            Vec::new()
+        if !self.handles(point, band) {
+            return Vec::new();
         }
+        let names = self.services.iter().map(|service| service.name());
+        names.map(str::to_owned).collect()
     }
 
     fn handles(&self, point: Point, band: Band) -> bool {
@@ -148,16 +146,15 @@ impl Handler for Native {
         let started = event.trace.is_some().then(Instant::now);
         match self.answer(&event) {
             None => Called::Now(Verdict::Next, event),
-            Some(Answer::Now(outcome)) => {
-                let (verdict, event) =
-                    conclude((&*self.service, &self.name), point, started, outcome, event);
+            Some((service, Answer::Now(outcome))) => {
+                let (verdict, event) = conclude(&**service, point, started, outcome, event);
                 Called::Now(verdict, event)
             }
-            Some(Answer::Wait(waiting)) => {
-                let (service, name) = (self.service.clone(), self.name.clone());
+            Some((service, Answer::Wait(waiting))) => {
+                let service = service.clone();
                 Called::Wait(Box::pin(async move {
                     let outcome = waiting.await;
-                    conclude((&*service, &name), point, started, outcome, event)
+                    conclude(&*service, point, started, outcome, event)
                 }))
             }
         }

@@ -89,7 +89,6 @@ impl Stanza {
 }
 
 /// The start of a stanza's first child element.
-#[derive(Clone)]
 pub(crate) enum PayloadStart<'a> {
     /// As it stands in the bytes.
     Plain {

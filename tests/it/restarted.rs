@@ -1,13 +1,12 @@
 //! Sessions that wait for their client outlive a restart of the server (XEP-0198 §5).
 
-use std::time::{Duration, Instant};
-
 use stanzad::store::spool::{Owner, Quota, SpoolRow};
 use stanzad::store::{Store, StoreOptions};
 
-use crate::harness::{Client, Login, PATIENCE, Server};
+use crate::harness::{Client, Login, Server};
 use crate::resumption::{
     TO, assert_failed, resumable, resumable_at, resume, resumed, say, sessions, wait_for,
+    wait_for_lost,
 };
 use crate::stream_management::{ack, handled, ids, managed, messages, start};
 
@@ -113,14 +112,7 @@ fn what_two_sessions_have_before_a_restart_comes_to_each_once() {
     let (desk, at_desk) = resumable_at(&desk);
     drop((juliet, desk));
     let mut romeo = managed(&server, "romeo");
-    let until = Instant::now() + PATIENCE;
-    while sessions(&server, "juliet@localhost")
-        .iter()
-        .any(|row| row["state"] != "detached")
-    {
-        assert!(Instant::now() < until, "both wait");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_lost(&server, "juliet@localhost");
     romeo.say("juliet@localhost", "1", "for both").unwrap();
     assert!(romeo.drain().unwrap().is_empty());
     stop_and_start(&mut server);

@@ -83,20 +83,39 @@ pub fn sessions(server: &Server, of: &str) -> Vec<serde_json::Value> {
     serde_json::from_str(&listed.stdout).unwrap()
 }
 
-/// Until the user has one session, in that state, or none; and its row.
-pub fn wait_for(server: &Server, of: &str, state: Option<&str>) -> Option<serde_json::Value> {
+/// Until the user's sessions are as `good` wants them; and what it makes of them.
+pub fn wait_until<T>(
+    server: &Server,
+    of: &str,
+    good: impl Fn(&[serde_json::Value]) -> Option<T>,
+) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
-        let mut rows = sessions(server, of);
-        match (rows.pop(), state) {
-            (None, None) => return None,
-            (Some(row), Some(state)) if rows.is_empty() && row["state"] == state => {
-                return Some(row);
-            }
-            (row, _) => assert!(Instant::now() < until, "{row:?} is not {state:?}"),
+        let rows = sessions(server, of);
+        if let Some(found) = good(&rows) {
+            return found;
         }
+        assert!(Instant::now() < until, "{of} still has {rows:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Until the user has one session, in that state, or none; and its row.
+pub fn wait_for(server: &Server, of: &str, state: Option<&str>) -> Option<serde_json::Value> {
+    wait_until(server, of, |rows| match (rows, state) {
+        ([], None) => Some(None),
+        ([row], Some(state)) if row["state"] == state => Some(Some(row.clone())),
+        _ => None,
+    })
+}
+
+/// Until all sessions of the user have lost their connections.
+pub fn wait_for_lost(server: &Server, of: &str) {
+    wait_until(server, of, |rows| {
+        rows.iter()
+            .all(|row| row["state"] == "detached")
+            .then_some(())
+    });
 }
 
 pub fn say(client: &mut Client, ids: &[&str]) {
@@ -328,33 +347,13 @@ fn t34_a_user_leaves_few_sessions_behind() {
         let enabled = sm(&mut juliet, "enabled");
         assert_eq!(enabled.attr("max"), Some("300"), "no longer than allowed");
         drop(juliet);
-        let until = Instant::now() + PATIENCE;
-        while sessions(&server, "juliet@localhost")
-            .iter()
-            .any(|row| row["state"] == "live")
-        {
-            assert!(Instant::now() < until, "r{n} is still there");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_for_lost(&server, "juliet@localhost");
     }
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let rows = sessions(&server, "juliet@localhost");
-        let left: Vec<_> = rows
-            .iter()
-            .map(|row| (row["jid"].as_str().unwrap(), row["state"].as_str().unwrap()))
-            .collect();
-        if left
-            == [
-                ("juliet@localhost/r3", "detached"),
-                ("juliet@localhost/r4", "detached"),
-            ]
-        {
-            break;
-        }
-        assert!(Instant::now() < until, "{left:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(&server, "juliet@localhost", |rows| {
+        let left: Vec<_> = rows.iter().map(|row| row["jid"].as_str()).collect();
+        let last = ["juliet@localhost/r3", "juliet@localhost/r4"].map(Some);
+        (left == last && rows.iter().all(|row| row["state"] == "detached")).then_some(())
+    });
     let kicked = server.ctl(&["session", "kick", "juliet@localhost"]);
     assert_eq!(kicked.code, Some(0), "{}", kicked.stderr);
     wait_for(&server, "juliet@localhost", None);

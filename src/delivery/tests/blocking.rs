@@ -59,9 +59,7 @@ fn what_was_stored_before_the_block_does_not_come_after_it() {
         outcome(stage.say("juliet@localhost", 1)).await.unwrap();
         assert_eq!(stage.kept().await, 1);
         stage.juliet_blocks(BlockChange::Block(romeo())).await;
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         assert!(juliet.reads(&stage).is_empty());
         assert_eq!(stage.kept().await, 0, "it is not in the way for ever");
         stage.juliet_blocks(BlockChange::UnblockAll).await;
@@ -75,9 +73,7 @@ fn what_a_session_left_behind_goes_back_to_one_who_was_blocked_meanwhile() {
     play(1 << 20, |stage| async move {
         let from = stage.bind_as("romeo@localhost/balcony", 1);
         stage.delivery.know(&from.jid).await.unwrap();
-        let juliet = stage.bind("garden", 2);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 2).await;
         assert!(matches!(
             stage.say("juliet@localhost", 7),
             Receipt::Written { .. }

@@ -166,9 +166,7 @@ fn what_a_session_is_being_given_does_not_go_back_unless_it_comes_back() {
     play(1 << 20, |stage| async move {
         stage.with_romeo().await;
         let rows = stage.keep_expiring(1..2).await;
-        let session = stage.bind("garden", 1);
-        stage.available(&session);
-        stage.settled().await;
+        let session = stage.online("garden", 1).await;
         let returned = stage.give_up(&rows).await;
         assert_eq!((returned.bounced, returned.underway), (0, 1));
         assert_eq!((stage.kept().await, stage.owed().await), (1, 0));
@@ -177,9 +175,7 @@ fn what_a_session_is_being_given_does_not_go_back_unless_it_comes_back() {
         stage.settled().await;
         let returned = stage.give_up(&rows).await;
         assert_eq!((returned.bounced, returned.underway), (1, 0));
-        let again = stage.bind("garden", 2);
-        stage.available(&again);
-        stage.settled().await;
+        let again = stage.online("garden", 2).await;
         assert!(again.reads(&stage).is_empty());
         assert_eq!(stage.owed().await, 1);
         assert_eq!(stage.give_up(&rows).await.bounced, 0, "once");

@@ -33,9 +33,7 @@ fn what_nobody_of_several_has_is_kept_once() {
         stage.leave(&desk);
         stage.settled().await;
         assert_eq!(stage.kept().await, 1);
-        let again = stage.bind("balcony", 3);
-        stage.available(&again);
-        stage.settled().await;
+        let again = stage.online("balcony", 3).await;
         assert_eq!(again.reads(&stage), vec![1]);
     });
 }
@@ -44,9 +42,7 @@ fn what_nobody_of_several_has_is_kept_once() {
 fn a_copy_in_the_spool_goes_when_another_session_has_the_message() {
     play(1 << 20, |stage| async move {
         let (desk, phone) = both_told(&stage).await;
-        let account = stage.delivery.directory().find("juliet@localhost").unwrap();
-        let insured = stage.delivery.insure(&account, &phone.outbox).unwrap();
-        assert!(matches!(insured.await.unwrap(), Ok(Safe::Now)));
+        assert!(matches!(stage.insured(&phone).await, Ok(Safe::Now)));
         assert_eq!((desk.reads(&stage), stage.kept().await), (vec![1], 1));
         stage.leave(&phone);
         stage.settled().await;
@@ -60,9 +56,7 @@ fn a_message_that_the_spool_has_no_room_for_is_safe_when_it_is_taken() {
         for id in 0..1_000 {
             outcome(stage.say("juliet@localhost", id)).await.unwrap();
         }
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let Receipt::Written {
             account: Some(account),
             outbox,
@@ -86,10 +80,8 @@ fn a_message_that_the_spool_has_no_room_for_is_safe_when_it_is_taken() {
 fn one_row_keeps_a_message_for_all_sessions_that_wait_to_send_it() {
     play(1 << 20, |stage| async move {
         let (desk, phone) = both_told(&stage).await;
-        let account = stage.delivery.directory().find("juliet@localhost").unwrap();
         for one in [&phone, &desk] {
-            let insured = stage.delivery.insure(&account, &one.outbox).unwrap();
-            assert!(matches!(insured.await.unwrap(), Ok(Safe::Now)));
+            assert!(matches!(stage.insured(one).await, Ok(Safe::Now)));
         }
         assert_eq!(stage.kept().await, 1);
         stage.leave(&phone);
@@ -97,9 +89,7 @@ fn one_row_keeps_a_message_for_all_sessions_that_wait_to_send_it() {
         assert_eq!(stage.kept().await, 1, "the desk has only memory beside it");
         stage.leave(&desk);
         stage.settled().await;
-        let again = stage.bind("balcony", 3);
-        stage.available(&again);
-        stage.settled().await;
+        let again = stage.online("balcony", 3).await;
         assert_eq!(again.reads(&stage), vec![1]);
         stage.settled().await;
         assert_eq!(stage.kept().await, 0);

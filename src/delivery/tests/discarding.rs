@@ -44,9 +44,7 @@ fn what_is_thrown_away_reaches_nobody() {
             stage.delivery.directory().accounts().is_empty(),
             "nothing of it stays"
         );
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         assert_eq!(juliet.reads(&stage), [0, 2]);
         stage.settled().await;
         assert_eq!(stage.discard(rows).await, Discarded::default());
@@ -57,9 +55,7 @@ fn what_is_thrown_away_reaches_nobody() {
 fn what_a_session_is_being_given_stays_until_it_has_left() {
     play(1 << 20, |stage| async move {
         let rows = stage.keep(0..2).await;
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let thrown = stage.discard(rows.clone()).await;
         assert_eq!((thrown.deleted, thrown.underway), (0, 2));
         assert_eq!(stage.kept().await, 2, "they are safe until she has them");
@@ -68,9 +64,7 @@ fn what_a_session_is_being_given_stays_until_it_has_left() {
         stage.settled().await;
         let thrown = stage.discard(rows).await;
         assert_eq!((thrown.deleted, thrown.underway), (2, 0));
-        let again = stage.bind("garden", 2);
-        stage.available(&again);
-        stage.settled().await;
+        let again = stage.online("garden", 2).await;
         assert!(again.reads(&stage).is_empty());
     });
 }
@@ -84,9 +78,7 @@ fn a_login_in_the_middle_does_not_get_what_is_being_thrown_away() {
         let begun = discarding
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
-        let juliet = stage.bind("garden", 1);
-        stage.available(&juliet);
-        stage.settled().await;
+        let juliet = stage.online("garden", 1).await;
         let thrown = match begun {
             Poll::Ready(thrown) => thrown,
             Poll::Pending => discarding.await,
